@@ -1,0 +1,17 @@
+// The full check of a batch from outside, before anyone else sees it (reliability.md).
+#ifndef RA_ARROW_CHECK_H
+#define RA_ARROW_CHECK_H
+
+#include "arrow/array.h"
+
+// Checks one array, recursively, whose spans are known to lie in memory: buffer sizes against
+// length, offsets, views, type ids, run ends, dictionary indices, UTF-8, decimal precision, child
+// lengths; recomputes null_count and clears `validity` when there are no nulls. Refuses what
+// pyarrow's validate(full=True) refuses; what lies under a null is not looked at. Buffers may have
+// any alignment. MALFORMED_ARROW with the column's name as subject.
+RA_MUST int ra_check_array(ra_array *array, ra_error *err);
+
+// Checks all columns of a batch and that each has n_rows rows.
+RA_MUST int ra_check_batch(ra_batch *batch, ra_error *err);
+
+#endif

@@ -1,0 +1,140 @@
+// The wire: sockets, HTTP/2, gRPC. Calls come in as `ra_call`s to the methods that the flight layer
+// registers; everything about a call happens on the I/O thread that owns its connection.
+#ifndef RA_WIRE_SERVER_H
+#define RA_WIRE_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/blob.h"
+#include "base/budget.h"
+#include "base/bytes.h"
+
+typedef struct ra_wire ra_wire;
+typedef struct ra_call ra_call;
+
+// A method. Callbacks run on the call's I/O thread and must not block.
+typedef struct ra_method {
+    const char *path;          // "/arrow.flight.protocol.FlightService/DoPut"
+    bool streams_in;           // the client may send more than one message
+    bool no_auth;              // allowed without a token (health)
+    size_t max_message_bytes;  // larger ones: RESOURCE_EXHAUSTED from the 5-byte prefix
+    size_t part_bytes;         // a message over this arrives in parts of about this; 0: never
+    // The call was accepted (headers, token, limits).
+    void (*on_start)(ra_call *call);
+    // A message, or one part of it: taken by the callee (ra_bytes_fini). `last` ends the message.
+    void (*on_message)(ra_call *call, ra_bytes *message, bool last);
+    // The client will send no more. Not called after finish.
+    void (*on_half_close)(ra_call *call);
+    // There is room for output again (also once after on_start when `ra_call_want_output` was set).
+    void (*on_output)(ra_call *call);
+    // The call is over, however it ended: release what ra_call_set_state gave. Last callback.
+    // `cancelled`: by the client, a lost connection or the deadline, before trailers were queued.
+    void (*on_end)(ra_call *call, bool cancelled);
+} ra_method;
+
+void ra_call_set_state(ra_call *call, void *state);
+void *ra_call_state(const ra_call *call);
+void *ra_call_context(const ra_call *call);  // what ra_wire_options.context is
+
+// Request: header values by lower-case name (first one; data == NULL if absent). `-bin` values are
+// decoded. The authority, and who the peer is: "127.0.0.1:4711" or "unix".
+ra_str ra_call_header(const ra_call *call, const char *name);
+ra_str ra_call_authority(const ra_call *call);
+const char *ra_call_peer(const ra_call *call);
+bool ra_call_peer_is_local(const ra_call *call);  // loopback or Unix socket
+bool ra_call_is_unix(const ra_call *call);
+uint64_t ra_call_request_id(const ra_call *call);
+ra_str ra_call_token(const ra_call *call);  // the bearer token that was accepted; empty = none
+int64_t ra_call_deadline_ns(const ra_call *call);  // monotonic; INT64_MAX = none
+
+// Response headers and trailers beyond gRPC's own; names lower-case, `-bin` values are encoded
+// here. Headers go out with the first message or ra_call_send_headers.
+RA_MUST int ra_call_add_header(ra_call *call, const char *name, ra_str value, ra_error *err);
+RA_MUST int ra_call_add_trailer(ra_call *call, const char *name, ra_str value, ra_error *err);
+void ra_call_send_headers(ra_call *call);
+
+// A piece of a message to send. MEMORY pieces are copied if `owner` is NULL, else referenced.
+// FILE pieces name the same bytes in a mapping (data) and a file (fd, offset): the wire chooses.
+typedef struct {
+    const uint8_t *data;
+    size_t bytes;
+    int fd;  // -1: memory only
+    int64_t offset;
+    ra_blob *owner;  // borrowed; a reference is kept until the bytes are sent or dropped
+} ra_piece;
+
+// Queues one gRPC message made of pieces; the 5-byte prefix is added here. After the call ended it
+// does nothing. Returns false when the output queue is full after this message: stop until
+// on_output.
+bool ra_call_send(ra_call *call, const ra_piece *pieces, int n_pieces);
+// Room for more output now?
+bool ra_call_can_send(const ra_call *call);
+
+// Ends the call: trailers with the status (err NULL = OK), error trailers as design.md §4 says
+// (x-arrow-status…, remote-arrow-error), then RST_STREAM(NO_ERROR) if the client has not
+// half-closed (G-23). Queued messages are sent before it.
+void ra_call_finish(ra_call *call, const ra_error *err);
+
+// Receive flow control: what was received is refunded by `consumed` (streaming methods) as it is
+// used up. ra_call_admit_upload raises the stream's window (G-33).
+void ra_call_consumed(ra_call *call, size_t bytes);
+void ra_call_admit_upload(ra_call *call);
+
+// A name of a call that other threads may keep and use.
+typedef struct {
+    uint32_t io_thread;
+    uint32_t connection;
+    uint32_t connection_generation;
+    uint32_t stream;
+    uint64_t call_id;
+} ra_call_ref;
+ra_call_ref ra_call_get_ref(const ra_call *call);
+// Runs fn(call, arg) on the call's I/O thread; `call` is NULL when it has ended. Any thread. The
+// message is embedded in the caller's object and must live until fn runs.
+typedef struct ra_post {
+    ra_call_ref to;
+    void (*fn)(ra_call *call, struct ra_post *post);
+    struct ra_post *next;
+} ra_post;
+void ra_wire_post(ra_wire *wire, ra_post *post);
+
+// What a call was, for the access log, filled by the flight layer while it runs.
+typedef struct {
+    int64_t rows;
+    int64_t bytes;
+    int64_t flight;  // -1 = none
+} ra_call_account;
+ra_call_account *ra_call_account_of(ra_call *call);
+
+typedef struct {
+    const char *host;         // "localhost" binds both loopback addresses
+    int port;                 // 0 picks a free one
+    const char *socket_path;  // NULL: no Unix socket
+    int io_threads;
+    const ra_method *methods;
+    int n_methods;
+    void *context;           // ra_call_context
+    const char *token_file;  // NULL: no authentication
+    ra_budget *budget;       // receive buffers and windows
+    int max_connections;
+    int max_connections_per_address;
+    int max_streams;
+    // Health: whether the server serves (also "" and every Flight service).
+    bool (*is_serving)(void *context);
+} ra_wire_options;
+
+// Binds, and starts the I/O threads. UNAVAILABLE naming address and cause when it cannot bind.
+RA_MUST int ra_wire_start(const ra_wire_options *options, ra_wire **out, ra_error *err);
+int ra_wire_port(const ra_wire *wire);
+// Stops accepting, sends GOAWAY (G-26), waits for calls until `timeout_ms`, closes all.
+void ra_wire_drain(ra_wire *wire, int timeout_ms);
+void ra_wire_free(ra_wire *wire);
+
+typedef struct {
+    int64_t connections, calls, calls_open, bytes_in, bytes_out, resets, shed;
+} ra_wire_status;
+void ra_wire_get_status(const ra_wire *wire, ra_wire_status *out);
+
+#endif
