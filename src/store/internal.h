@@ -1,0 +1,33 @@
+// What the parts of the store share. Nobody outside src/store includes this.
+#ifndef RA_STORE_INTERNAL_H
+#define RA_STORE_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "store/segment.h"
+#include "store/store.h"
+
+typedef struct ra_catalog ra_catalog;
+
+struct ra_store {
+    ra_store_options options;
+    char *data_dir;      // absolute
+    char *segments_dir;  // data_dir/.remote-arrow/segments
+    char *tmp_dir;       // data_dir/.remote-arrow/tmp: removed at start
+    int lock_fd;
+    ra_segment_cache *cache;
+    ra_catalog *catalog;
+    atomic_bool sync_failed;          // crash rule 2: read-only from then on
+    atomic_int_least64_t n_segments;  // live ra_segments, for leak checks
+    atomic_int_least64_t segment_bytes;
+    atomic_int_least64_t open_segments;
+};
+
+// Notes a failed fsync: the store is read-only from now on; logs it once.
+void ra_store_sync_failed(ra_store *store, const ra_error *why);
+// UNAVAILABLE after a failed fsync, READ_ONLY with --read-only.
+RA_MUST int ra_store_check_writable(ra_store *store, ra_error *err);
+// DISK_FULL with the sizes when `bytes` more would go below the reserve.
+RA_MUST int ra_store_check_disk(ra_store *store, int64_t bytes, ra_error *err);
+
+#endif
