@@ -4,12 +4,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/json_text.h"
 #include "base/os.h"
 
-enum { LINE_BYTES = 4096, TIME_BYTES = 32 };
+enum { LINE_BYTES = 4096 };
 
 static atomic_int log_level = RA_LOG_INFO;
 static atomic_bool log_json = false;
@@ -21,15 +21,6 @@ void ra_log_set(ra_log_level level, bool json) {
 
 bool ra_log_enabled(ra_log_level level) {
     return (int)level >= atomic_load_explicit(&log_level, memory_order_relaxed);
-}
-
-static void format_time(char out[TIME_BYTES]) {
-    int64_t now_ns = ra_os_wall_ns();
-    time_t seconds = now_ns / 1000000000;
-    struct tm tm;
-    gmtime_r(&seconds, &tm);
-    size_t n = strftime(out, TIME_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(out + n, TIME_BYTES - n, ".%03dZ", (int)(now_ns / 1000000 % 1000));
 }
 
 // Writes `text` with control characters, and for JSON quotes and backslashes, made harmless.
@@ -49,12 +40,12 @@ void ra_log(ra_log_level level, const char *area, const char *fmt, ...) {
     static const char *const names[] = {"DEBUG", "INFO", "WARNING", "ERROR"};
     if (!ra_log_enabled(level) || level >= RA_LOG_OFF)
         return;
-    char text[LINE_BYTES / 2], line[LINE_BYTES], when[TIME_BYTES];
+    char text[LINE_BYTES / 2], line[LINE_BYTES], when[RA_TIME_TEXT_BYTES];
     va_list args;
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    format_time(when);
+    ra_time_text(ra_os_wall_ns(), when);
     bool json = atomic_load_explicit(&log_json, memory_order_relaxed);
     const char *head =
         json ? "{\"time\":\"%s\",\"level\":\"%s\",\"area\":\"%s\",\"message\":\"" : "%s %s %s: ";

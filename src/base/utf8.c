@@ -44,16 +44,16 @@ static unsigned matching_bytes(const uint8_t *text, size_t n, unsigned *length) 
     return good;
 }
 
-// Bytes of the ASCII prefix, 32 a step.
-static size_t ascii_prefix(const uint8_t *text, size_t n) {
+size_t ra_utf8_ascii_prefix(const void *text, size_t n) {
+    const uint8_t *s = text;
     size_t i = 0;
-    for (; i + 32 <= n; i += 32) {
-        uint64_t w[4];
-        memcpy(w, text + i, sizeof w);
-        if ((w[0] | w[1] | w[2] | w[3]) & 0x8080808080808080u)
+    for (; i + 64 <= n; i += 64) {
+        uint64_t w[8];
+        memcpy(w, s + i, sizeof w);
+        if ((w[0] | w[1] | w[2] | w[3] | w[4] | w[5] | w[6] | w[7]) & 0x8080808080808080u)
             break;
     }
-    while (i < n && text[i] < 0x80)
+    while (i < n && s[i] < 0x80)
         i++;
     return i;
 }
@@ -63,7 +63,7 @@ size_t ra_utf8_valid_prefix(const void *text, size_t n) {
     size_t i = 0;
     while (i < n) {
         if (s[i] < 0x80) {
-            i += ascii_prefix(s + i, n - i);
+            i += ra_utf8_ascii_prefix(s + i, n - i);
             continue;
         }
         unsigned length;

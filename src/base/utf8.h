@@ -8,6 +8,9 @@
 // Bytes of the longest valid prefix of `text`; equals `n` when all of it is valid.
 size_t ra_utf8_valid_prefix(const void *text, size_t n);
 
+// Bytes before the first one that is not ASCII; `n` when there is none.
+size_t ra_utf8_ascii_prefix(const void *text, size_t n);
+
 static inline bool ra_utf8_is_valid(const void *text, size_t n) {
     return ra_utf8_valid_prefix(text, n) == n;
 }

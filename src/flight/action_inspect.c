@@ -1,0 +1,164 @@
+// Actions that tell something at once: versions, explain, server-info; and CancelFlightInfo and
+// RenewFlightEndpoint, which here have little to do.
+#include <inttypes.h>
+
+#include "arrow/ipc.h"
+#include "base/base64.h"
+#include "base/json_text.h"
+#include "base/os.h"
+#include "flight/action.h"
+#include "flight/descriptor.h"
+#include "flight/request.h"
+#include "base/version.h"
+#include "wire/protobuf.h"
+
+enum { SCHEMA_CEILING = 2 * RA_MAX_SCHEMA_BYTES, TYPE_CEILING = 64 * 1024 };
+
+static json_t *version_json(const ra_version *version, const ra_version *newest) {
+    char created[RA_TIME_TEXT_BYTES];
+    ra_time_text(version->created_ns, created);
+    const ra_content *content = version->content;
+    return json_pack("{s:I, s:I, s:I, s:s, s:b}", "version", (json_int_t)version->number, "rows",
+                     (json_int_t)content->n_rows, "bytes", (json_int_t)content->n_bytes, "created",
+                     created, "schema_equal",
+                     (int)ra_schema_equal(content->schema, newest->content->schema, false));
+}
+
+int ra_action_versions(ra_call *call, ra_action_call *action, ra_error *err) {
+    static const char *const keys[] = {"id", "name", NULL};
+    ra_flight *flight;
+    ra_version *version;
+    RA_TRY(ra_action_find_flight(action, keys, &flight, &version, err));
+    json_t *list = json_array();
+    for (int i = 0; i < flight->n_versions; i++)
+        json_array_append_new(list, version_json(flight->versions[i], version));
+    json_t *answer = json_pack("{s:I, s:o}", "id", (json_int_t)flight->id, "versions", list);
+    ra_flight_unref(flight);
+    ra_version_unref(version);
+    return ra_action_reply_json(call, answer, err);
+}
+
+static json_t *field_json(const ra_field *field) {
+    ra_bytes type;
+    ra_bytes_init(&type, TYPE_CEILING);
+    ra_type_print(field, &type);
+    json_t *json = json_pack("{s:s%, s:s%, s:b}", "name", field->name.data, field->name.len, "type",
+                             (const char *)type.data, type.len, "nullable", (int)field->nullable);
+    ra_bytes_fini(&type);
+    return json;
+}
+
+static int schema_base64(const ra_schema *schema, ra_bytes *out, ra_error *err) {
+    ra_bytes framed;
+    ra_bytes_init(&framed, SCHEMA_CEILING);
+    int rc = ra_ipc_encode_framed_schema(schema, &framed, err);
+    if (rc == 0)
+        rc = ra_base64_encode(ra_bytes_str(&framed), true, out, err);
+    ra_bytes_fini(&framed);
+    return rc;
+}
+
+static int reply_plan(ra_call *call, const ra_plan *plan, ra_error *err) {
+    const ra_schema *schema = ra_plan_schema(plan);
+    ra_str canonical = ra_plan_canonical(plan);
+    ra_bytes base64;
+    ra_bytes_init(&base64, SCHEMA_CEILING * 2);
+    int rc = schema_base64(schema, &base64, err);
+    if (rc == 0) {
+        json_t *fields = json_array();
+        for (int i = 0; i < schema->n_fields; i++)
+            json_array_append_new(fields, field_json(&schema->fields[i]));
+        json_t *plan_json = json_loadb(canonical.data, canonical.len, 0, NULL);
+        json_t *answer = json_pack("{s:o, s:s%, s:o}", "plan", plan_json, "schema",
+                                   (const char *)base64.data, base64.len, "fields", fields);
+        rc = ra_action_reply_json(call, answer, err);
+    }
+    ra_bytes_fini(&base64);
+    return rc;
+}
+
+static void explained(ra_call *call, void *owner, const ra_answer *answer) {
+    (void)owner;
+    ra_error err;
+    if (answer->err->code != RA_OK)
+        ra_call_finish(call, answer->err);
+    else if (reply_plan(call, answer->plan, &err) != 0)
+        ra_call_finish(call, &err);
+}
+
+static void end_command(void *state) {
+    ra_command_end(state);
+}
+
+int ra_action_explain(ra_call *call, ra_action_call *action, ra_error *err) {
+    ra_command *command;
+    action->free_state = end_command;
+    ra_action_ref(action);
+    int rc = ra_command_start(call, action->body, RA_COMMAND_PLAN, explained, action, &command, err);
+    action->state = command;
+    ra_action_unref(action);
+    return rc;
+}
+
+int ra_action_server_info(ra_call *call, ra_action_call *action, ra_error *err) {
+    static const char *const none[] = {NULL};
+    RA_TRY(ra_json_check_keys(action->json, none, err));
+    const ra_app *app = action->app;
+    ra_store_status store;
+    ra_wire_status wire;
+    ra_store_get_status(app->store, &store);
+    ra_wire_get_status(app->wire, &wire);
+    json_t *answer = json_pack(
+        "{s:s, s:{s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:b}, s:{s:I, s:I}, s:[s,s,s,s]}",
+        "version", RA_VERSION, "limits", "batch_bytes", (json_int_t)RA_BATCH_LIMIT_BYTES,
+        "command_bytes", (json_int_t)RA_COMMAND_MESSAGE_BYTES, "columns", (json_int_t)RA_MAX_COLUMNS,
+        "nesting", (json_int_t)RA_MAX_NESTING, "memory_bytes", (json_int_t)app->budget->limit_bytes,
+        "store", "flights", (json_int_t)store.n_flights, "segments", (json_int_t)store.n_segments,
+        "segment_bytes", (json_int_t)store.segment_bytes, "read_only",
+        (int)(store.read_only || app->read_only), "wire", "connections",
+        (json_int_t)wire.connections, "calls", (json_int_t)wire.calls, "features", "put", "command",
+        "exchange", "watch");
+    return ra_action_reply_json(call, answer, err);
+}
+
+// What we hand out is finished, and shared: there is nothing to cancel (F-80, F-82).
+int ra_action_cancel_flight_info(ra_call *call, ra_action_call *action, ra_error *err) {
+    enum { NOT_CANCELLABLE = 3 };
+    ra_str info;
+    RA_TRY(ra_request_field(action->body, 1, &info, err));
+    ra_bytes result;
+    ra_bytes_init(&result, 64);
+    int rc = ra_pb_put_varint(&result, 1, NOT_CANCELLABLE, err);
+    if (rc == 0)
+        rc = ra_action_send(call, ra_bytes_str(&result), err);
+    ra_bytes_fini(&result);
+    if (rc == 0)
+        ra_call_finish(call, NULL);
+    return rc;
+}
+
+static int check_ticket(const ra_app *app, ra_str endpoint, ra_error *err) {
+    ra_str ticket, text;
+    ra_target target;
+    ra_flight *flight;
+    ra_version *version;
+    RA_TRY(ra_request_field(endpoint, 1, &ticket, err));
+    RA_TRY(ra_request_field(ticket, 1, &text, err));
+    RA_TRY(ra_ticket_read(text, &target, err));
+    if (target.by == RA_NAMED_BY_COMMAND)
+        return 0;
+    RA_TRY(ra_target_find(app->store, &target, &flight, &version, err));
+    ra_flight_unref(flight);
+    ra_version_unref(version);
+    return 0;
+}
+
+// Our tickets do not expire while the Flight lives: the endpoint comes back as it is.
+int ra_action_renew_endpoint(ra_call *call, ra_action_call *action, ra_error *err) {
+    ra_str endpoint;
+    RA_TRY(ra_request_field(action->body, 1, &endpoint, err));
+    RA_TRY(check_ticket(action->app, endpoint, err));
+    RA_TRY(ra_action_send(call, endpoint, err));
+    ra_call_finish(call, NULL);
+    return 0;
+}

@@ -1,0 +1,44 @@
+// Running a command for a call: planned, answered from what is published, or run by the engine; the
+// answer comes back on the call's I/O thread.
+#ifndef RA_FLIGHT_COMMAND_H
+#define RA_FLIGHT_COMMAND_H
+
+#include "flight/app.h"
+
+typedef struct ra_command ra_command;
+
+typedef enum {
+    RA_COMMAND_PLAN,             // only plan it
+    RA_COMMAND_RUN_IF_PUBLISHED, // run it if its result becomes a Flight; otherwise only plan it
+    RA_COMMAND_RUN
+} ra_command_mode;
+
+// What came of it. `err.code` RA_OK: `plan` is set; after a run `content` is, and `flight` and
+// `version` too if it was published. All borrowed from the command.
+typedef struct {
+    const ra_error *err;
+    ra_plan *plan;
+    ra_flight *flight;
+    ra_version *version;
+    ra_content *content;
+} ra_answer;
+
+// Called once on the I/O thread, unless the call ended before; perhaps from within
+// ra_command_start. `owner` is what was passed to ra_command_start.
+typedef void (*ra_command_done)(ra_call *call, void *owner, const ra_answer *answer);
+
+// Starts a command; its text is copied. On failure `done` is not called and `*out` is NULL.
+RA_MUST int ra_command_start(ra_call *call, ra_str text, ra_command_mode mode, ra_command_done done,
+                             void *owner, ra_command **out, ra_error *err);
+// Gives the command up: leaves its run if there is no answer yet. NULL is allowed. I/O thread.
+void ra_command_end(ra_command *command);
+
+ra_str ra_command_text(const ra_command *command);
+
+// The same for a plan that is made already, with its streamed argument (NULL if it takes none). Both
+// are referenced. I/O thread.
+RA_MUST int ra_command_start_plan(ra_call *call, ra_plan *plan, ra_content *stream,
+                                  ra_command_done done, void *owner, ra_command **out,
+                                  ra_error *err);
+
+#endif

@@ -1,0 +1,79 @@
+#include "flight/describe.h"
+
+#include "base/os.h"
+#include "flight/request.h"
+
+enum { REPLY_CEILING = 64 * 1024 * 1024 };
+
+typedef struct {
+    ra_bytes request;
+    ra_target target;  // points into `request`
+    ra_describe_fn describe;
+    ra_command *command;
+} describe_call;
+
+static void reply(ra_call *call, describe_call *state, const ra_answer *answer) {
+    ra_bytes message;
+    ra_error err;
+    ra_bytes_init(&message, REPLY_CEILING);
+    int rc = state->describe(call, state->target.encoded, state->target.command, answer, &message,
+                             &err);
+    if (rc == 0)
+        ra_reply_send(call, &message);
+    ra_bytes_fini(&message);
+    if (answer->flight)
+        ra_call_account_of(call)->flight = answer->flight->id;
+    ra_reply_end(call, rc, &err);
+}
+
+static void command_done(ra_call *call, void *owner, const ra_answer *answer) {
+    if (answer->err->code != RA_OK)
+        ra_call_finish(call, answer->err);
+    else
+        reply(call, owner, answer);
+}
+
+static int describe_version(ra_call *call, describe_call *state, ra_error *err) {
+    ra_answer answer = {.err = NULL};
+    RA_TRY(ra_target_find(ra_app_of(call)->store, &state->target, &answer.flight, &answer.version,
+                          err));
+    answer.content = answer.version->content;
+    reply(call, state, &answer);
+    ra_flight_unref(answer.flight);
+    ra_version_unref(answer.version);
+    return 0;
+}
+
+static int start(ra_call *call, ra_bytes *message, ra_command_mode mode, ra_describe_fn describe,
+                 ra_error *err) {
+    describe_call *state = ra_calloc(1, sizeof *state);
+    if (!state)
+        RA_FAIL(err, OUT_OF_MEMORY, "no memory for a request");
+    ra_call_set_state(call, state);
+    state->request = *message;
+    *message = (ra_bytes){.ceiling = message->ceiling};
+    state->describe = describe;
+    RA_TRY(ra_descriptor_read(ra_bytes_str(&state->request), &state->target, err));
+    if (state->target.by == RA_NAMED_BY_COMMAND)
+        return ra_command_start(call, state->target.command, mode, command_done, state,
+                                &state->command, err);
+    return describe_version(call, state, err);
+}
+
+void ra_describe_on_message(ra_call *call, ra_bytes *message, ra_command_mode mode,
+                            ra_describe_fn describe) {
+    ra_error err;
+    if (start(call, message, mode, describe, &err) != 0)
+        ra_call_finish(call, &err);
+    ra_bytes_fini(message);
+}
+
+void ra_describe_on_end(ra_call *call, bool cancelled) {
+    (void)cancelled;
+    describe_call *state = ra_call_state(call);
+    if (!state)
+        return;
+    ra_command_end(state->command);
+    ra_bytes_fini(&state->request);
+    ra_free(state);
+}

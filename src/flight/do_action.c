@@ -1,0 +1,90 @@
+// DoAction: finds the action in the table, checks who may, reads the body, runs it.
+#include "base/os.h"
+#include "flight/action.h"
+#include "flight/request.h"
+#include "wire/protobuf.h"
+
+enum { TYPE = 1, BODY = 2 };
+
+static int check_allowed(const ra_call *call, const ra_app *app, const ra_action *action,
+                         ra_error *err) {
+    if (action->changes && app->read_only)
+        RA_FAIL(err, READ_ONLY, "the server is read-only");
+    if (action->local_only && !ra_call_peer_is_local(call) &&
+        !ra_action_is_listed(action, app->remote_actions))
+        RA_FAIL(err, PERMISSION_DENIED, "'%s' is allowed to local clients only", action->type);
+    return 0;
+}
+
+static int read_body(ra_action_call *action, ra_error *err) {
+    bool looks_like_json = action->body.len > 0 && action->body.data[0] == '{';
+    if (action->action->json_body && action->body.len == 0) {
+        action->json = json_object();
+        if (!action->json)
+            RA_FAIL(err, OUT_OF_MEMORY, "no memory for a request");
+        return 0;
+    }
+    if (!looks_like_json && !action->action->json_body)
+        return 0;
+    json_error_t where;
+    action->json =
+        json_loadb(action->body.data, action->body.len, JSON_REJECT_DUPLICATES, &where);
+    if (!json_is_object(action->json))
+        RA_FAIL(err, MALFORMED_REQUEST, "the body of '%s' is not a JSON object: %s (byte %d)",
+                action->action->type, where.text, where.position);
+    return 0;
+}
+
+static int start(ra_call *call, ra_bytes *message, ra_error *err) {
+    ra_app *app = ra_app_of(call);
+    ra_action_call *action = ra_calloc(1, sizeof *action);
+    if (!action)
+        RA_FAIL(err, OUT_OF_MEMORY, "no memory for a request");
+    atomic_init(&action->refs, 1);
+    action->app = app;
+    action->call = ra_call_get_ref(call);
+    action->request = *message;
+    *message = (ra_bytes){.ceiling = message->ceiling};
+    ra_call_set_state(call, action);
+    ra_str type;
+    RA_TRY(ra_request_field(ra_bytes_str(&action->request), TYPE, &type, err));
+    RA_TRY(ra_request_field(ra_bytes_str(&action->request), BODY, &action->body, err));
+    const ra_action *found = ra_action_find(app, type);
+    if (!found)
+        RA_FAIL(err, UNKNOWN_ACTION, "there is no action '%.*s'", RA_STR_ARG(type));
+    action->action = found;
+    RA_TRY(check_allowed(call, app, found, err));
+    RA_TRY(read_body(action, err));
+    return found->start(call, action, err);
+}
+
+static void on_message(ra_call *call, ra_bytes *message, bool last) {
+    (void)last;
+    ra_error err;
+    if (start(call, message, &err) != 0)
+        ra_call_finish(call, &err);
+    ra_bytes_fini(message);
+}
+
+static void on_output(ra_call *call) {
+    ra_action_call *action = ra_call_state(call);
+    if (action && action->action && action->action->on_output)
+        action->action->on_output(call, action);
+}
+
+static void on_end(ra_call *call, bool cancelled) {
+    (void)cancelled;
+    ra_action_call *action = ra_call_state(call);
+    if (!action)
+        return;
+    action->ended = true;
+    if (action->action && action->action->on_end)
+        action->action->on_end(action);
+    ra_action_unref(action);
+}
+
+const ra_method ra_method_do_action = {.path = RA_FLIGHT_PATH("DoAction"),
+                                       .max_message_bytes = RA_COMMAND_MESSAGE_BYTES,
+                                       .on_message = on_message,
+                                       .on_output = on_output,
+                                       .on_end = on_end};

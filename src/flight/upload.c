@@ -1,0 +1,275 @@
+#include "flight/upload.h"
+
+#include <inttypes.h>
+
+#include "arrow/ipc.h"
+#include "base/os.h"
+#include "flight/spool.h"
+
+struct ra_upload {
+    atomic_int refs;
+    atomic_bool ended;  // the call is gone or failed: later messages are dropped
+    ra_app *app;
+    ra_call_ref call;
+    ra_strand *strand;
+    ra_write_kind kind;
+    const ra_upload_events *events;
+    void *owner;
+    // Of the strand:
+    bool begun;
+    bool failed;
+    int64_t n_batches;
+    ra_error err;
+    ra_ipc_decoder *decoder;
+    ra_writer *writer;
+    ra_spool spool;
+};
+
+// One message, message part or half-close on its way through the strand and back to the I/O thread.
+typedef struct {
+    ra_task task;
+    ra_post post;
+    ra_upload *upload;
+    ra_bytes message;
+    bool last;
+    bool half_close;
+    size_t received_bytes;
+    bool has_ack;
+    ra_bytes ack;  // an encoded PutResult
+    bool failed;   // this step failed the upload
+} upload_step;
+
+static void upload_free(ra_upload *upload) {
+    upload->events->free(upload->owner);
+    ra_writer_free(upload->writer);
+    ra_ipc_decoder_free(upload->decoder);
+    ra_spool_fini(&upload->spool);
+    ra_strand_free(upload->strand);
+    ra_free(upload);
+}
+
+ra_upload *ra_upload_ref(ra_upload *upload) {
+    atomic_fetch_add(&upload->refs, 1);
+    return upload;
+}
+
+void ra_upload_unref(ra_upload *upload) {
+    if (upload && atomic_fetch_sub(&upload->refs, 1) == 1)
+        upload_free(upload);
+}
+
+void *ra_upload_owner(const ra_upload *upload) {
+    return upload->owner;
+}
+
+bool ra_upload_has_schema(const ra_upload *upload) {
+    return upload->decoder != NULL;
+}
+
+int ra_upload_new(ra_call *call, ra_write_kind kind, const ra_upload_events *events, void *owner,
+                  ra_upload **out, ra_error *err) {
+    ra_upload *upload = *out = ra_calloc(1, sizeof *upload);
+    if (!upload)
+        RA_FAIL(err, OUT_OF_MEMORY, "no memory for an upload");
+    ra_app *app = ra_app_of(call);
+    int rc = ra_strand_new(app->workers, &upload->strand, err);
+    if (rc != 0) {
+        ra_free(upload);
+        *out = NULL;
+        return rc;
+    }
+    atomic_init(&upload->refs, 1);
+    upload->app = app;
+    upload->call = ra_call_get_ref(call);
+    upload->kind = kind;
+    upload->events = events;
+    upload->owner = owner;
+    ra_error_init(&upload->err);
+    ra_spool_init(&upload->spool, app->store);
+    return 0;
+}
+
+static void step_free(upload_step *step) {
+    ra_bytes_fini(&step->message);
+    ra_bytes_fini(&step->ack);
+    ra_upload_unref(step->upload);
+    ra_free(step);
+}
+
+// Back on the I/O thread: gives credit for what was used up, acknowledges, or fails the call.
+static void step_done(ra_call *call, ra_post *post) {
+    upload_step *step = (upload_step *)((char *)post - offsetof(upload_step, post));
+    if (call) {
+        ra_call_consumed(call, step->received_bytes);
+        if (step->has_ack)
+            (void)ra_call_send(
+                call, &(ra_piece){.data = step->ack.data, .bytes = step->ack.len, .fd = -1}, 1);
+        if (step->failed)
+            ra_call_finish(call, &step->upload->err);
+    }
+    step_free(step);
+}
+
+static int read_schema(ra_upload *upload, ra_span header, ra_error *err) {
+    if (upload->decoder)
+        RA_FAIL(err, MALFORMED_ARROW, "a second schema in one upload");
+    RA_TRY(ra_ipc_decoder_new(header, upload->app->budget, &upload->decoder, err));
+    return ra_writer_new(upload->app->store, ra_ipc_decoder_schema(upload->decoder), upload->kind,
+                         &upload->writer, err);
+}
+
+static int read_arrow(ra_upload *upload, const ra_flight_data *data, ra_blob *owner,
+                      ra_error *err) {
+    ra_ipc_header header;
+    RA_TRY(ra_ipc_peek(data->header, &header, err));
+    if (header.kind == RA_IPC_SCHEMA)
+        return read_schema(upload, data->header, err);
+    if (!upload->decoder)
+        RA_FAIL(err, MALFORMED_ARROW, "a %s before the schema",
+                header.kind == RA_IPC_BATCH ? "record batch" : "dictionary");
+    ra_batch *batch;
+    int rc = ra_ipc_decode(upload->decoder, data->header, data->body, owner, &batch, err);
+    if (rc == 0 && batch) {
+        rc = ra_writer_add(upload->writer, batch, data->app_metadata, err);
+        upload->n_batches++;
+        ra_batch_unref(batch);
+    }
+    if (rc == RA_INVALID && header.kind == RA_IPC_BATCH)
+        ra_error_prefix(err, "record batch %" PRId64, upload->n_batches);
+    return rc;
+}
+
+// F-22: one PutResult for each record batch or metadata-only message that carries app_metadata;
+// clients that send none are not waiting for any.
+static int acknowledge(upload_step *step, const ra_flight_data *data, ra_error *err) {
+    ra_ipc_header header;
+    if (!data->has_app_metadata)
+        return 0;
+    if (data->header.bytes > 0) {
+        RA_TRY(ra_ipc_peek(data->header, &header, err));
+        if (header.kind != RA_IPC_BATCH)
+            return 0;
+    }
+    ra_str metadata = {(const char *)data->app_metadata.data, (size_t)data->app_metadata.bytes};
+    step->ack.ceiling = metadata.len + 16;
+    step->has_ack = true;
+    uint8_t field[16] = {0x0A};
+    size_t n = 1;
+    for (uint64_t length = metadata.len; n < sizeof field; length >>= 7) {
+        field[n++] = (uint8_t)(length >= 0x80 ? (length & 0x7F) | 0x80 : length);
+        if (length < 0x80)
+            break;
+    }
+    RA_TRY(ra_bytes_append(&step->ack, field, n, err));
+    return ra_bytes_append(&step->ack, metadata.data, metadata.len, err);
+}
+
+static int process_message(ra_upload *upload, upload_step *step, ra_blob *message, ra_error *err) {
+    ra_flight_data data;
+    RA_TRY(ra_flight_data_read((ra_str){(const char *)message->data, message->bytes}, &data, err));
+    if (!upload->begun) {
+        if (!data.has_descriptor)
+            RA_FAIL(err, INVALID_ARGUMENT, "Descriptor missing on first message");  // F-20
+        upload->begun = true;
+        RA_TRY(upload->events->begin(upload->owner, &data, err));
+    }
+    if (data.app_metadata.bytes > RA_MAX_APP_METADATA_BYTES)
+        RA_FAIL(err, MESSAGE_TOO_LARGE, "app_metadata of %" PRId64 " bytes; at most %d",
+                data.app_metadata.bytes, RA_MAX_APP_METADATA_BYTES);
+    if (data.header.bytes > 0)
+        RA_TRY(read_arrow(upload, &data, message, err));
+    return acknowledge(step, &data, err);
+}
+
+// A whole message in memory, or the last part of one that went to the spool.
+static int take_message(ra_upload *upload, upload_step *step, ra_blob **out, ra_error *err) {
+    if (step->last && !ra_spool_is_open(&upload->spool)) {
+        size_t bytes = step->message.len;
+        return ra_blob_take(ra_bytes_take(&step->message), bytes, out, err);
+    }
+    *out = NULL;
+    RA_TRY(ra_spool_append(&upload->spool, ra_bytes_str(&step->message), err));
+    return step->last ? ra_spool_take(&upload->spool, out, err) : 0;
+}
+
+static int run_message(ra_upload *upload, upload_step *step, ra_error *err) {
+    ra_blob *message;
+    RA_TRY(take_message(upload, step, &message, err));
+    int rc = message ? process_message(upload, step, message, err) : 0;
+    ra_blob_unref(message);
+    return rc;
+}
+
+static int run_half_close(ra_upload *upload, ra_error *err) {
+    if (!upload->begun)
+        RA_FAIL(err, INVALID_ARGUMENT, "the stream ended before its first message");
+    return upload->events->complete(upload->owner, upload, err);
+}
+
+static void run_step(ra_task *task) {
+    upload_step *step = (upload_step *)task;
+    ra_upload *upload = step->upload;
+    if (!upload->failed && !atomic_load(&upload->ended)) {
+        int rc = step->half_close ? run_half_close(upload, &upload->err)
+                                  : run_message(upload, step, &upload->err);
+        step->failed = upload->failed = rc != 0;
+        if (upload->failed) {
+            ra_writer_free(upload->writer);  // nothing half-made stays
+            upload->writer = NULL;
+        }
+    }
+    ra_bytes_fini(&step->message);
+    ra_wire_post(upload->app->wire, &step->post);
+}
+
+static upload_step *step_new(ra_upload *upload, ra_call *call) {
+    upload_step *step = ra_calloc(1, sizeof *step);
+    if (!step) {
+        ra_error err;
+        ra_error_set(&err, RA_REASON_OUT_OF_MEMORY, "no memory for a message of an upload");
+        ra_call_finish(call, &err);
+        return NULL;
+    }
+    step->task.run = run_step;
+    step->upload = ra_upload_ref(upload);
+    step->post = (ra_post){.to = upload->call, .fn = step_done};
+    return step;
+}
+
+void ra_upload_on_message(ra_upload *upload, ra_call *call, ra_bytes *message, bool last) {
+    upload_step *step = step_new(upload, call);
+    if (!step) {
+        ra_bytes_fini(message);
+        return;
+    }
+    step->message = *message;
+    step->last = last;
+    step->received_bytes = message->len;
+    *message = (ra_bytes){.ceiling = message->ceiling};
+    ra_strand_submit(upload->strand, &step->task);
+}
+
+void ra_upload_on_half_close(ra_upload *upload, ra_call *call) {
+    upload_step *step = step_new(upload, call);
+    if (!step)
+        return;
+    step->half_close = true;
+    ra_strand_submit(upload->strand, &step->task);
+}
+
+void ra_upload_end(ra_upload *upload) {
+    if (!upload)
+        return;
+    atomic_store(&upload->ended, true);
+    ra_upload_unref(upload);
+}
+
+int ra_upload_finish_content(ra_upload *upload, ra_content **out, ra_error *err) {
+    *out = NULL;
+    if (!upload->writer)
+        RA_FAIL(err, INVALID_ARGUMENT, "the stream ended without a schema");
+    int rc = ra_writer_finish(upload->writer, out, err);
+    ra_writer_free(upload->writer);
+    upload->writer = NULL;
+    return rc;
+}

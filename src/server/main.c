@@ -1,0 +1,76 @@
+// remote-arrow-server: reads the options, runs the server until a signal or a client ends it.
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/os.h"
+#include "base/version.h"
+#include "server/server.h"
+
+enum { EXIT_USAGE = 2, HELP_CEILING = 64 * 1024 };
+
+static int fail(int exit_code, const ra_error *err) {
+    fprintf(stderr, "remote-arrow-server: %s\n", err->message);
+    return exit_code;
+}
+
+static int print_help(void) {
+    ra_bytes text;
+    ra_error err;
+    ra_bytes_init(&text, HELP_CEILING);
+    int rc = ra_options_help(&text, &err);
+    if (rc == 0)
+        fwrite(text.data, 1, text.len, stdout);
+    ra_bytes_fini(&text);
+    return rc == 0 ? EXIT_SUCCESS : fail(EXIT_FAILURE, &err);
+}
+
+// A client's shutdown takes the same way as SIGTERM.
+static void stop_by_client(void *context) {
+    (void)context;
+    kill(getpid(), SIGTERM);
+}
+
+static void block_signals(sigset_t *set) {
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigprocmask(SIG_BLOCK, set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int serve(const ra_options *options) {
+    sigset_t signals;
+    ra_error err;
+    ra_server *server;
+    block_signals(&signals);
+    if (ra_server_start(options, stop_by_client, NULL, &server, &err) != 0)
+        return fail(err.reason == RA_REASON_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILURE, &err);
+    printf("Server online: grpc+tcp://%s:%d\n", options->host.text, ra_server_port(server));
+    fflush(stdout);
+    int signal_number;
+    sigwait(&signals, &signal_number);
+    ra_log(RA_LOG_INFO, "server", "stopping: %s", signal_number == SIGINT ? "interrupted" : "terminated");
+    ra_server_stop(server);
+    ra_log(RA_LOG_INFO, "server", "stopped");
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv) {
+    ra_options options;
+    ra_error err;
+    json_set_alloc_funcs(ra_malloc, ra_free);
+    if (ra_options_read(&options, argc, argv, &err) != 0)
+        return fail(EXIT_USAGE, &err);
+    if (options.show_help)
+        return print_help();
+    if (options.show_version) {
+        printf("remote-arrow-server %s\n", RA_VERSION);
+        return EXIT_SUCCESS;
+    }
+    ra_log_set((ra_log_level)options.log_level.number, options.log_format.number == 1);
+    return serve(&options);
+}

@@ -1,0 +1,148 @@
+#include "server/server.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/os.h"
+
+enum { MIN_JOB_THREADS = 16, JOB_THREADS_PER_CORE = 4, WORKERS_PER_CORE = 2 };
+
+struct ra_server {
+    const ra_options *options;
+    ra_budget budget;
+    ra_workers *workers;
+    ra_workers *jobs;
+    ra_store *store;
+    ra_engine *engine;
+    ra_wire *wire;
+    ra_app app;
+};
+
+static bool is_loopback(const char *host) {
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (strcmp(host, "localhost") == 0)
+        return true;
+    if (inet_pton(AF_INET, host, &v4) == 1)
+        return (ntohl(v4.s_addr) >> 24) == 127;
+    return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+static int check_exposure(const ra_options *options, ra_error *err) {
+    if (is_loopback(options->host.text) || options->token_file.text[0] || options->insecure.number)
+        return 0;
+    RA_FAIL(err, INVALID_ARGUMENT,
+            "--host %s is reachable by others: give --token-file, or --insecure to allow anybody",
+            options->host.text);
+}
+
+static bool is_serving(void *context) {
+    const ra_server *server = context;
+    ra_store_status status;
+    ra_store_get_status(server->store, &status);
+    return !atomic_load(&server->app.draining) &&
+           (!status.read_only || server->options->read_only.number);
+}
+
+// The wire asks about health in the context of its calls, which is the app.
+static bool app_is_serving(void *context) {
+    ra_app *app = context;
+    return is_serving((char *)app - offsetof(ra_server, app));
+}
+
+static int start_store(ra_server *server, ra_error *err) {
+    const ra_options *o = server->options;
+    ra_store_options options = {.data_dir = o->data_dir.text,
+                                .durable = o->durability.number == 0,
+                                .read_only = o->read_only.number != 0,
+                                .disk_reserve_bytes = -1,
+                                .budget = &server->budget,
+                                .workers = server->workers};
+    RA_TRY(ra_store_open(&options, &server->store, err));
+    if (!options.durable)
+        ra_log(RA_LOG_WARNING, "server", "durability none: an upload may be lost in a crash");
+    ra_engine_options engine = {.store = server->store,
+                                .jobs = server->jobs,
+                                .morsels = server->workers,
+                                .budget = &server->budget};
+    return ra_engine_new(&engine, &server->engine, err);
+}
+
+static const char *text_or_null(const ra_option_value *value) {
+    return value->text[0] ? value->text : NULL;
+}
+
+static int start_wire(ra_server *server, void (*stop)(void *context), void *context,
+                      ra_error *err) {
+    const ra_options *o = server->options;
+    server->app = (ra_app){.store = server->store,
+                           .engine = server->engine,
+                           .workers = server->workers,
+                           .budget = &server->budget,
+                           .advertise = text_or_null(&o->advertise),
+                           .socket_path = text_or_null(&o->socket),
+                           .disabled_actions = text_or_null(&o->disable_action),
+                           .remote_actions = text_or_null(&o->allow_remote_action),
+                           .read_only = o->read_only.number != 0,
+                           .has_tokens = o->token_file.text[0] != 0,
+                           .request_shutdown = stop,
+                           .shutdown_context = context};
+    ra_wire_options options = {.host = o->host.text,
+                               .port = (int)o->port.number,
+                               .socket_path = text_or_null(&o->socket),
+                               .io_threads = 1,
+                               .methods = ra_flight_methods,
+                               .n_methods = ra_n_flight_methods,
+                               .context = &server->app,
+                               .token_file = text_or_null(&o->token_file),
+                               .budget = &server->budget,
+                               .is_serving = app_is_serving};
+    return ra_wire_start(&options, &server->app.wire, err);
+}
+
+static void server_free(ra_server *server) {
+    ra_wire_free(server->app.wire);
+    ra_engine_free(server->engine);
+    ra_workers_free(server->jobs);
+    ra_workers_free(server->workers);
+    ra_store_close(server->store);
+    ra_budget_fini(&server->budget);
+    ra_free(server);
+}
+
+int ra_server_start(const ra_options *options, void (*stop)(void *context), void *context,
+                    ra_server **out, ra_error *err) {
+    *out = NULL;
+    RA_TRY(check_exposure(options, err));
+    ra_server *server = ra_calloc(1, sizeof *server);
+    if (!server)
+        RA_FAIL(err, OUT_OF_MEMORY, "no memory for the server");
+    server->options = options;
+    ra_budget_init(&server->budget, NULL, "memory limit of the server",
+                   options->memory_limit.number);
+    int cores = ra_os_cores(), rc;
+    int n_workers = options->threads.number ? (int)options->threads.number : cores;
+    int n_jobs = cores * JOB_THREADS_PER_CORE;
+    RA_GOTO(ra_workers_new("ra-worker", n_workers * WORKERS_PER_CORE, &server->workers, err), fail);
+    RA_GOTO(ra_workers_new("ra-job", n_jobs > MIN_JOB_THREADS ? n_jobs : MIN_JOB_THREADS,
+                           &server->jobs, err),
+            fail);
+    RA_GOTO(start_store(server, err), fail);
+    RA_GOTO(start_wire(server, stop, context, err), fail);
+    *out = server;
+    return 0;
+fail:
+    server_free(server);
+    return rc;
+}
+
+int ra_server_port(const ra_server *server) {
+    return ra_wire_port(server->app.wire);
+}
+
+void ra_server_stop(ra_server *server) {
+    atomic_store(&server->app.draining, true);
+    ra_wire_drain(server->app.wire, (int)server->options->drain_timeout.number);
+    server_free(server);
+}
