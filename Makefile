@@ -86,6 +86,76 @@ $(BUILD)/.deps: tools/install-deps tools/debian-packages.txt
 	.venv/bin/pip install --quiet --disable-pip-version-check -r tools/requirements.txt
 	@touch $@
 
+# The tests of a normal run, in the order in which a failure is cheapest.
+.PHONY: test
+test: check build unit test-clang test-asan test-tsan test-wire test-interop fuzz
+
+.PHONY: check
+check: .venv/.done
+	tools/check-includes
+	tools/make-docs --check
+	.venv/bin/ruff check --quiet python tests bench tools examples
+
+# clang's warnings, then the unit tests with its sanitizers.
+.PHONY: test-clang
+test-clang: $(BUILD)/.deps
+	$(MAKE) --no-print-directory CC=clang-14 $(BUILD)/clang-14/server/main.o objects
+
+.PHONY: objects
+objects: $(call objects,$(MODULES))
+
+.PHONY: test-asan
+test-asan: $(BUILD)/.deps
+	$(MAKE) --no-print-directory SAN=address,undefined unit
+
+.PHONY: test-tsan
+test-tsan: $(BUILD)/.deps
+	$(MAKE) --no-print-directory SAN=thread unit-base unit-store unit-query unit-wire
+
+# Over the wire: the server as it is shipped, then the main story with sanitizers.
+PYTEST := $(VENV_PYTHON) -m pytest -q -p no:cacheprovider
+.PHONY: test-wire
+test-wire: build .venv/.done
+	$(PYTEST) tests python
+	$(MAKE) --no-print-directory SAN=address,undefined build
+	RA_SERVER=$(BUILD)/address-undefined/remote-arrow-server RA_EXAMPLES=20 \
+	    $(PYTEST) tests/test_story.py tests/test_roundtrip.py tests/test_limits.py tests/test_wire_attacks.py
+
+.PHONY: test-interop
+test-interop: build .venv/.done
+	tools/interop
+
+FUZZ_SECONDS ?= 10
+FUZZERS := $(patsubst fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard fuzz/*_fuzz.c))
+FUZZ_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all
+.PHONY: fuzz
+fuzz: $(BUILD)/.deps
+	$(MAKE) --no-print-directory CC=clang-14 OUT=$(BUILD)/fuzz OPT=-O1 \
+	    EXTRA_CFLAGS="$(FUZZ_FLAGS) -fsanitize=fuzzer-no-link" fuzzers
+	@for f in $(FUZZERS); do echo "== $$f"; \
+	    $$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=0 -verbosity=0 -rss_limit_mb=2048 \
+	    -artifact_prefix=$(BUILD)/fuzz/ -timeout=10 || exit 1; done
+
+.PHONY: fuzzers
+fuzzers: $(FUZZERS)
+$(BUILD)/fuzz/%_fuzz: fuzz/%_fuzz.c $(call objects,$(MODULES))
+	clang-14 $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# What takes longer than a normal run may.
+.PHONY: test-long
+test-long: build .venv/.done
+	RA_EXAMPLES=1000 RA_ROUNDS=100 RA_SECONDS=60 $(PYTEST) tests/test_roundtrip.py tests/test_crash.py \
+	    tests/test_side_by_side.py
+	$(MAKE) --no-print-directory FUZZ_SECONDS=300 fuzz
+
+.PHONY: demo
+demo: build .venv/.done
+	$(VENV_PYTHON) examples/demo/demo.py
+
+.PHONY: bench
+bench: build .venv/.done
+	$(VENV_PYTHON) bench/bench.py
+
 .PHONY: serve
 serve: build
 	$(SERVER)
