@@ -5,7 +5,8 @@
 
 #include "base/utf8.h"
 
-// Decodes the character at `s`, of which `n` > 0 bytes are left; sets its length. U+FFFD if invalid.
+// Decodes the character at `s`, of which `n` > 0 bytes are left; sets its length. U+FFFD if
+// invalid.
 static uint32_t decode_char(const uint8_t *s, size_t n, size_t *length) {
     for (size_t bytes = 1; bytes <= 4 && bytes <= n; bytes++) {
         if (!ra_utf8_is_valid(s, bytes))

@@ -11,7 +11,8 @@ const ra_action ra_actions[] = {
      .changes = true,
      .start = ra_action_delete},
     {.type = "clear",
-     .description = "Empties the list; {\"kind\": \"result\"} only results, {\"purge\": true} for good",
+     .description =
+         "Empties the list; {\"kind\": \"result\"} only results, {\"purge\": true} for good",
      .changes = true,
      .local_only = true,
      .start = ra_action_clear},
@@ -20,7 +21,8 @@ const ra_action ra_actions[] = {
      .local_only = true,
      .start = ra_action_shutdown},
     {.type = "rename",
-     .description = "Gives a Flight another name: {\"id\": 3, \"to\": \"x\", \"if_exists\": \"error\"}",
+     .description =
+         "Gives a Flight another name: {\"id\": 3, \"to\": \"x\", \"if_exists\": \"error\"}",
      .changes = true,
      .json_body = true,
      .start = ra_action_rename},

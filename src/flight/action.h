@@ -15,13 +15,15 @@ typedef struct ra_action_call {
     ra_app *app;
     ra_call_ref call;
     const ra_action *action;
-    bool ended;        // I/O thread: the call is over
+    bool ended;  // I/O thread: the call is over
     ra_bytes request;
-    ra_str body;       // points into `request`
-    json_t *json;      // the body as an object, or NULL when it is not JSON (legacy, protobuf, empty)
-    void *state;       // of the action
+    ra_str body;   // points into `request`
+    json_t *json;  // the body as an object, or NULL when it is not JSON (legacy, protobuf, empty)
+    void *state;   // of the action
     void (*free_state)(void *state);
-    ra_post post;      // for one answer from elsewhere
+    ra_task task;  // reads a large body on a worker
+    ra_error err;  // of that
+    ra_post post;  // for one answer from elsewhere
 } ra_action_call;
 
 struct ra_action {
@@ -58,8 +60,8 @@ RA_MUST int ra_action_send(ra_call *call, ra_str body, ra_error *err);
 RA_MUST int ra_action_reply_json(ra_call *call, json_t *json, ra_error *err);
 RA_MUST int ra_action_reply_text(ra_call *call, const char *text, ra_error *err);
 
-// The Flight that {"id": 3} or {"name": "x"} (and "version") names, as references; other keys of the
-// body must be among `allowed` (NULL-terminated). KEY: INVALID_ARGUMENT, FLIGHT_NOT_FOUND.
+// The Flight that {"id": 3} or {"name": "x"} (and "version") names, as references; other keys of
+// the body must be among `allowed` (NULL-terminated). KEY: INVALID_ARGUMENT, FLIGHT_NOT_FOUND.
 RA_MUST int ra_action_find_flight(const ra_action_call *action, const char *const *allowed,
                                   ra_flight **flight, ra_version **version, ra_error *err);
 // Refuses keys of a JSON object that are not among `allowed`.

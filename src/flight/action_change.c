@@ -74,7 +74,8 @@ static int named_flight(const ra_action_call *action, const char *const *allowed
         text[n] = 0;
         *id = strtoll(text, &end, 10);
         if (n == 0 || *end || *id < 0)
-            RA_FAIL(err, INVALID_ARGUMENT, "the body is the id of a Flight or {\"id\": …}, not '%.*s'",
+            RA_FAIL(err, INVALID_ARGUMENT,
+                    "the body is the id of a Flight or {\"id\": …}, not '%.*s'",
                     RA_STR_ARG(action->body));
         RA_TRY(ra_store_get(action->app->store, *id, 0, &flight, &version, err));
     }

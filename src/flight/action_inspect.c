@@ -6,10 +6,10 @@
 #include "base/base64.h"
 #include "base/json_text.h"
 #include "base/os.h"
+#include "base/version.h"
 #include "flight/action.h"
 #include "flight/descriptor.h"
 #include "flight/request.h"
-#include "base/version.h"
 #include "wire/protobuf.h"
 
 enum { SCHEMA_CEILING = 2 * RA_MAX_SCHEMA_BYTES, TYPE_CEILING = 64 * 1024 };
@@ -94,7 +94,8 @@ int ra_action_explain(ra_call *call, ra_action_call *action, ra_error *err) {
     ra_command *command;
     action->free_state = end_command;
     ra_action_ref(action);
-    int rc = ra_command_start(call, action->body, RA_COMMAND_PLAN, explained, action, &command, err);
+    int rc =
+        ra_command_start(call, action->body, RA_COMMAND_PLAN, explained, action, &command, err);
     action->state = command;
     ra_action_unref(action);
     return rc;
@@ -111,11 +112,11 @@ int ra_action_server_info(ra_call *call, ra_action_call *action, ra_error *err) 
     json_t *answer = json_pack(
         "{s:s, s:{s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:b}, s:{s:I, s:I}, s:[s,s,s,s]}",
         "version", RA_VERSION, "limits", "batch_bytes", (json_int_t)RA_BATCH_LIMIT_BYTES,
-        "command_bytes", (json_int_t)RA_COMMAND_MESSAGE_BYTES, "columns", (json_int_t)RA_MAX_COLUMNS,
-        "nesting", (json_int_t)RA_MAX_NESTING, "memory_bytes", (json_int_t)app->budget->limit_bytes,
-        "store", "flights", (json_int_t)store.n_flights, "segments", (json_int_t)store.n_segments,
-        "segment_bytes", (json_int_t)store.segment_bytes, "read_only",
-        (int)(store.read_only || app->read_only), "wire", "connections",
+        "command_bytes", (json_int_t)RA_COMMAND_MESSAGE_BYTES, "columns",
+        (json_int_t)RA_MAX_COLUMNS, "nesting", (json_int_t)RA_MAX_NESTING, "memory_bytes",
+        (json_int_t)app->budget->limit_bytes, "store", "flights", (json_int_t)store.n_flights,
+        "segments", (json_int_t)store.n_segments, "segment_bytes", (json_int_t)store.segment_bytes,
+        "read_only", (int)(store.read_only || app->read_only), "wire", "connections",
         (json_int_t)wire.connections, "calls", (json_int_t)wire.calls, "features", "put", "command",
         "exchange", "watch");
     return ra_action_reply_json(call, answer, err);

@@ -28,10 +28,10 @@ static const char *event_name(ra_event_kind kind) {
 static int send_event(ra_call *call, const ra_event *event, ra_error *err) {
     char when[RA_TIME_TEXT_BYTES];
     ra_time_text(event->time_ns, when);
-    json_t *json = json_pack("{s:I, s:s, s:I, s:I, s:s, s:s}", "sequence",
-                             (json_int_t)event->sequence, "event", event_name(event->kind), "id",
-                             (json_int_t)event->flight_id, "version", (json_int_t)event->version,
-                             "name", event->name, "time", when);
+    json_t *json =
+        json_pack("{s:I, s:s, s:I, s:I, s:s, s:s}", "sequence", (json_int_t)event->sequence,
+                  "event", event_name(event->kind), "id", (json_int_t)event->flight_id, "version",
+                  (json_int_t)event->version, "name", event->name, "time", when);
     char *text = json ? json_dumps(json, JSON_ENSURE_ASCII) : NULL;
     json_decref(json);
     if (!text)
@@ -63,6 +63,8 @@ void ra_action_watch_output(ra_call *call, ra_action_call *action) {
     }
     if (rc != 0)
         ra_call_finish(call, &err);
+    else if (!ra_call_can_send(call))
+        ra_call_want_output(call);
 }
 
 static void woken(ra_call *call, ra_post *post) {

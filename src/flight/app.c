@@ -3,9 +3,9 @@
 #include <string.h>
 
 const ra_method *const ra_flight_methods[] = {
-    &ra_method_handshake,       &ra_method_list_flights, &ra_method_get_flight_info,
+    &ra_method_handshake,        &ra_method_list_flights, &ra_method_get_flight_info,
     &ra_method_poll_flight_info, &ra_method_get_schema,   &ra_method_do_get,
-    &ra_method_do_put,          &ra_method_do_exchange,  &ra_method_do_action,
+    &ra_method_do_put,           &ra_method_do_exchange,  &ra_method_do_action,
     &ra_method_list_actions};
 const int ra_n_flight_methods = sizeof ra_flight_methods / sizeof *ra_flight_methods;
 

@@ -16,10 +16,10 @@ typedef struct ra_app {
     ra_engine *engine;
     ra_workers *workers;  // strands of uploads, windows of downloads, long answers
     ra_budget *budget;
-    const char *advertise;        // URI, or NULL
-    const char *socket_path;      // or NULL
-    const char *disabled_actions;       // comma-separated, or NULL
-    const char *remote_actions;         // allowed to peers that are not local; or NULL
+    const char *advertise;         // URI, or NULL
+    const char *socket_path;       // or NULL
+    const char *disabled_actions;  // comma-separated, or NULL
+    const char *remote_actions;    // allowed to peers that are not local; or NULL
     bool read_only;
     bool has_tokens;
     atomic_bool draining;
@@ -52,8 +52,8 @@ extern const ra_method ra_method_list_actions;
 enum {
     RA_SMALL_MESSAGE_BYTES = 1024 * 1024,
     RA_COMMAND_MESSAGE_BYTES = 64 * 1024 * 1024,  // commands may carry inline Arrow
-    RA_QUICK_COMMAND_BYTES = 64 * 1024,  // planned on the I/O thread; larger on a worker
-    RA_UPLOAD_PART_BYTES = 8 * 1024 * 1024  // a larger message goes through a spool
+    RA_QUICK_COMMAND_BYTES = 64 * 1024,           // planned on the I/O thread; larger on a worker
+    RA_UPLOAD_PART_BYTES = 8 * 1024 * 1024        // a larger message goes through a spool
 };
 
 // Who calls, for created_by and `mine`: the header `remote-arrow-client`, else the peer's address

@@ -8,8 +8,8 @@
 typedef struct ra_command ra_command;
 
 typedef enum {
-    RA_COMMAND_PLAN,             // only plan it
-    RA_COMMAND_RUN_IF_PUBLISHED, // run it if its result becomes a Flight; otherwise only plan it
+    RA_COMMAND_PLAN,              // only plan it
+    RA_COMMAND_RUN_IF_PUBLISHED,  // run it if its result becomes a Flight; otherwise only plan it
     RA_COMMAND_RUN
 } ra_command_mode;
 
@@ -35,8 +35,8 @@ void ra_command_end(ra_command *command);
 
 ra_str ra_command_text(const ra_command *command);
 
-// The same for a plan that is made already, with its streamed argument (NULL if it takes none). Both
-// are referenced. I/O thread.
+// The same for a plan that is made already, with its streamed argument (NULL if it takes none).
+// Both are referenced. I/O thread.
 RA_MUST int ra_command_start_plan(ra_call *call, ra_plan *plan, ra_content *stream,
                                   ra_command_done done, void *owner, ra_command **out,
                                   ra_error *err);

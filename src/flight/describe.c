@@ -16,8 +16,8 @@ static void reply(ra_call *call, describe_call *state, const ra_answer *answer) 
     ra_bytes message;
     ra_error err;
     ra_bytes_init(&message, REPLY_CEILING);
-    int rc = state->describe(call, state->target.encoded, state->target.command, answer, &message,
-                             &err);
+    int rc =
+        state->describe(call, state->target.encoded, state->target.command, answer, &message, &err);
     if (rc == 0)
         ra_reply_send(call, &message);
     ra_bytes_fini(&message);

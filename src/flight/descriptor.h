@@ -19,7 +19,7 @@ typedef struct {
     int64_t version;  // 0 = the newest
     uint8_t uid[16];  // tickets
     ra_str command;
-    ra_str encoded;   // the descriptor's bytes as the client sent them
+    ra_str encoded;  // the descriptor's bytes as the client sent them
 } ra_target;
 
 // Reads a FlightDescriptor; `out` points into `message`. INVALID_ARGUMENT, MALFORMED_REQUEST.

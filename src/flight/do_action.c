@@ -27,35 +27,61 @@ static int read_body(ra_action_call *action, ra_error *err) {
     if (!looks_like_json && !action->action->json_body)
         return 0;
     json_error_t where;
-    action->json =
-        json_loadb(action->body.data, action->body.len, JSON_REJECT_DUPLICATES, &where);
+    action->json = json_loadb(action->body.data, action->body.len, JSON_REJECT_DUPLICATES, &where);
     if (!json_is_object(action->json))
         RA_FAIL(err, MALFORMED_REQUEST, "the body of '%s' is not a JSON object: %s (byte %d)",
                 action->action->type, where.text, where.position);
     return 0;
 }
 
+static void body_read(ra_call *call, ra_post *post) {
+    ra_action_call *action = ra_action_of_post(post);
+    ra_error err;
+    if (call && action->err.code != RA_OK)
+        ra_call_finish(call, &action->err);
+    else if (call && action->action->start(call, action, &err) != 0)
+        ra_call_finish(call, &err);
+    ra_action_unref(action);
+}
+
+static void read_large_body(ra_task *task) {
+    ra_action_call *action = (ra_action_call *)((char *)task - offsetof(ra_action_call, task));
+    if (read_body(action, &action->err) != 0)
+        ra_assert(action->err.code != RA_OK);
+    ra_action_post(action, body_read);
+}
+
+static int read_request(ra_call *call, ra_action_call *action, ra_error *err) {
+    ra_app *app = action->app;
+    ra_str type;
+    RA_TRY(ra_request_field(ra_bytes_str(&action->request), TYPE, &type, err));
+    RA_TRY(ra_request_field(ra_bytes_str(&action->request), BODY, &action->body, err));
+    action->action = ra_action_find(app, type);
+    if (!action->action)
+        RA_FAIL(err, UNKNOWN_ACTION, "there is no action '%.*s'", RA_STR_ARG(type));
+    return check_allowed(call, app, action->action, err);
+}
+
 static int start(ra_call *call, ra_bytes *message, ra_error *err) {
-    ra_app *app = ra_app_of(call);
     ra_action_call *action = ra_calloc(1, sizeof *action);
     if (!action)
         RA_FAIL(err, OUT_OF_MEMORY, "no memory for a request");
     atomic_init(&action->refs, 1);
-    action->app = app;
+    ra_error_init(&action->err);
+    action->app = ra_app_of(call);
     action->call = ra_call_get_ref(call);
     action->request = *message;
     *message = (ra_bytes){.ceiling = message->ceiling};
     ra_call_set_state(call, action);
-    ra_str type;
-    RA_TRY(ra_request_field(ra_bytes_str(&action->request), TYPE, &type, err));
-    RA_TRY(ra_request_field(ra_bytes_str(&action->request), BODY, &action->body, err));
-    const ra_action *found = ra_action_find(app, type);
-    if (!found)
-        RA_FAIL(err, UNKNOWN_ACTION, "there is no action '%.*s'", RA_STR_ARG(type));
-    action->action = found;
-    RA_TRY(check_allowed(call, app, found, err));
+    RA_TRY(read_request(call, action, err));
+    if (action->body.len > RA_QUICK_COMMAND_BYTES) {
+        action->task.run = read_large_body;
+        ra_action_ref(action);
+        ra_workers_submit(action->app->workers, &action->task);
+        return 0;
+    }
     RA_TRY(read_body(action, err));
-    return found->start(call, action, err);
+    return action->action->start(call, action, err);
 }
 
 static void on_message(ra_call *call, ra_bytes *message, bool last) {
@@ -84,7 +110,7 @@ static void on_end(ra_call *call, bool cancelled) {
 }
 
 const ra_method ra_method_do_action = {.path = RA_FLIGHT_PATH("DoAction"),
-                                       .max_message_bytes = RA_COMMAND_MESSAGE_BYTES,
+                                       .max_message_bytes = RA_SMALL_MESSAGE_BYTES,
                                        .on_message = on_message,
                                        .on_output = on_output,
                                        .on_end = on_end};

@@ -2,8 +2,8 @@
 //
 // The first message's descriptor is the command. With a {"stream": true} argument the client's
 // batches are received like an upload and the run begins at half-close; without one it begins at
-// once (F-30). The answer: one message with only app_metadata (the FlightInfo JSON, empty object for
-// an unpublished result), then schema and batches as DoGet sends them.
+// once (F-30). The answer: one message with only app_metadata (the FlightInfo JSON, empty object
+// for an unpublished result), then schema and batches as DoGet sends them.
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -36,9 +36,8 @@ typedef struct {
 static int send_json(ra_call *call, const ra_answer *answer, ra_error *err) {
     ra_bytes json;
     ra_bytes_init(&json, JSON_CEILING);
-    int rc = answer->flight
-                 ? ra_flight_json(answer->flight, answer->version, true, &json, err)
-                 : ra_bytes_append(&json, "{}", 2, err);
+    int rc = answer->flight ? ra_flight_json(answer->flight, answer->version, true, &json, err)
+                            : ra_bytes_append(&json, "{}", 2, err);
     if (rc == 0)
         rc = ra_flight_data_send(call, (ra_span){0}, (ra_span){json.data, (int64_t)json.len}, err);
     ra_bytes_fini(&json);
@@ -158,6 +157,8 @@ static void on_half_close(ra_call *call) {
 
 static void on_output(ra_call *call) {
     exchange_call *exchange = ra_call_state(call);
+    if (exchange && exchange->upload)
+        ra_upload_on_output(exchange->upload, call);
     if (exchange && exchange->sender)
         ra_sender_pump(exchange->sender, call);
 }

@@ -136,6 +136,12 @@ static void on_half_close(ra_call *call) {
     ra_upload_on_half_close(ra_call_state(call), call);
 }
 
+static void on_output(ra_call *call) {
+    ra_upload *upload = ra_call_state(call);
+    if (upload)
+        ra_upload_on_output(upload, call);
+}
+
 static void on_end(ra_call *call, bool cancelled) {
     (void)cancelled;
     ra_upload_end(ra_call_state(call));
@@ -148,4 +154,5 @@ const ra_method ra_method_do_put = {.path = RA_FLIGHT_PATH("DoPut"),
                                     .on_start = on_start,
                                     .on_message = on_message,
                                     .on_half_close = on_half_close,
+                                    .on_output = on_output,
                                     .on_end = on_end};

@@ -50,7 +50,8 @@ size_t ra_flight_data_body_start(ra_str beginning) {
     const uint8_t *start = (const uint8_t *)beginning.data, *at = start;
     const uint8_t *end = start + beginning.len;
     uint64_t tag, length;
-    while (skip_varint(&at, end, &tag) && (tag & 7) == RA_PB_LEN && skip_varint(&at, end, &length)) {
+    while (skip_varint(&at, end, &tag) && (tag & 7) == RA_PB_LEN &&
+           skip_varint(&at, end, &length)) {
         if (tag >> 3 == BODY)
             return (size_t)(at - start);
         if (length > (uint64_t)(end - at))

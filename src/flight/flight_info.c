@@ -63,7 +63,8 @@ int ra_flight_json(const ra_flight *flight, const ra_version *version, bool with
 // Whether the authority is host:port with nothing that a URI would take for something else.
 static bool is_host_and_port(ra_str authority) {
     size_t digits = 0;
-    while (digits < authority.len && isdigit((unsigned char)authority.data[authority.len - 1 - digits]))
+    while (digits < authority.len &&
+           isdigit((unsigned char)authority.data[authority.len - 1 - digits]))
         digits++;
     if (digits == 0 || digits > 5 || authority.len < digits + 2 ||
         authority.data[authority.len - 1 - digits] != ':')

@@ -31,8 +31,8 @@ RA_MUST int ra_flight_info_write_answer(const ra_call *call, ra_str descriptor, 
 // The Location that this client should use, or empty when there is none to tell.
 RA_MUST int ra_flight_location(const ra_call *call, ra_bytes *out, ra_error *err);
 
-// Adds the trailer `remote-arrow-flight`; leaves it out when it cannot be made (what it describes is
-// committed already).
+// Adds the trailer `remote-arrow-flight`; leaves it out when it cannot be made (what it describes
+// is committed already).
 void ra_flight_trailer(ra_call *call, const ra_flight *flight, const ra_version *version);
 
 #endif

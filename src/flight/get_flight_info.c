@@ -1,4 +1,5 @@
-// GetFlightInfo: describes a Flight, or runs a command once for all who ask and describes its result.
+// GetFlightInfo: describes a Flight, or runs a command once for all who ask and describes its
+// result.
 #include "flight/describe.h"
 #include "flight/flight_info.h"
 

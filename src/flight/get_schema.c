@@ -5,8 +5,8 @@
 
 enum { SCHEMA_CEILING = 2 * RA_MAX_SCHEMA_BYTES };
 
-static int describe(const ra_call *call, ra_str descriptor, ra_str command,
-                    const ra_answer *answer, ra_bytes *out, ra_error *err) {
+static int describe(const ra_call *call, ra_str descriptor, ra_str command, const ra_answer *answer,
+                    ra_bytes *out, ra_error *err) {
     (void)call;
     (void)descriptor;
     (void)command;

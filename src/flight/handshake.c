@@ -1,7 +1,8 @@
 // Handshake: gives the token back in the form that the client will send it (F-40 … F-43).
 //
-// The wire has let the call through: with tokens configured it carried one as Basic password, Bearer
-// or will carry it in the first message (BasicAuth); without tokens everybody gets one that says so.
+// The wire has let the call through: with tokens configured it carried one as Basic password,
+// Bearer or will carry it in the first message (BasicAuth); without tokens everybody gets one that
+// says so.
 #include "base/base64.h"
 #include "base/os.h"
 #include "flight/app.h"

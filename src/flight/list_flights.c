@@ -1,4 +1,5 @@
-// ListFlights: every Flight in id order, position = id, tombstones included; or what criteria ask for.
+// ListFlights: every Flight in id order, position = id, tombstones included; or what criteria ask
+// for.
 #include <fnmatch.h>
 #include <jansson.h>
 
@@ -6,7 +7,7 @@
 #include "flight/flight_info.h"
 #include "flight/request.h"
 
-enum { INFO_CEILING = 64 * 1024 * 1024, PATTERN_BYTES = 512 };
+enum { INFO_CEILING = 64 * 1024 * 1024, PATTERN_BYTES = 512, CRITERIA_BYTES = 64 * 1024 };
 
 typedef struct {
     bool with_deleted;
@@ -117,8 +118,10 @@ static void pump(ra_call *call) {
     int rc = 0;
     int64_t count = ra_snapshot_count(list->snapshot);
     while (rc == 0 && list->next < count && list->n_sent < list->criteria.limit) {
-        if (!ra_call_can_send(call))
+        if (!ra_call_can_send(call)) {
+            ra_call_want_output(call);
             return;
+        }
         rc = send_one(call, list, list->next++, &err);
     }
     ra_reply_end(call, rc, &err);
@@ -167,7 +170,7 @@ static void on_end(ra_call *call, bool cancelled) {
 }
 
 const ra_method ra_method_list_flights = {.path = RA_FLIGHT_PATH("ListFlights"),
-                                          .max_message_bytes = RA_SMALL_MESSAGE_BYTES,
+                                          .max_message_bytes = CRITERIA_BYTES,
                                           .on_message = on_message,
                                           .on_output = on_output,
                                           .on_end = on_end};

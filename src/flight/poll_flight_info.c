@@ -5,8 +5,8 @@
 
 enum { INFO_CEILING = 64 * 1024 * 1024 };
 
-static int describe(const ra_call *call, ra_str descriptor, ra_str command,
-                    const ra_answer *answer, ra_bytes *out, ra_error *err) {
+static int describe(const ra_call *call, ra_str descriptor, ra_str command, const ra_answer *answer,
+                    ra_bytes *out, ra_error *err) {
     static const double finished = 1.0;
     uint64_t progress;
     memcpy(&progress, &finished, sizeof progress);

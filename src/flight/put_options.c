@@ -96,8 +96,7 @@ int ra_put_options_read(ra_put_options *options, ra_str descriptor, ra_str if_ex
 static int check_existing(const ra_put_options *options, const ra_flight *flight, ra_error *err) {
     int64_t newest = ra_flight_newest(flight)->number;
     if (options->if_version >= 0 && options->if_version != newest)
-        RA_FAIL(err, VERSION_CONFLICT,
-                "Flight '%.*s' is at version %" PRId64 ", not at %" PRId64,
+        RA_FAIL(err, VERSION_CONFLICT, "Flight '%.*s' is at version %" PRId64 ", not at %" PRId64,
                 RA_STR_ARG(ra_bytes_str(&options->name)), newest, options->if_version);
     if (options->if_exists == RA_IF_EXISTS_ERROR)
         RA_FAIL(err, FLIGHT_EXISTS, "Flight '%.*s' exists (id %" PRId64 ")",

@@ -14,9 +14,9 @@ struct ra_sender {
     ra_content *content;
     ra_cursor *cursor;
     ra_call_ref call;
-    bool ended;      // the call is gone; freed when no window is being prepared
+    bool ended;  // the call is gone; freed when no window is being prepared
     bool preparing;
-    int failed;      // code of the last preparation, `err` filled
+    int failed;  // code of the last preparation, `err` filled
     ra_error err;
     ra_task task;
     ra_post post;
@@ -118,6 +118,7 @@ void ra_sender_pump(ra_sender *sender, ra_call *call) {
             return;
         }
     }
+    ra_call_want_output(call);
 }
 
 void ra_sender_end(ra_sender *sender) {

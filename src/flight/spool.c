@@ -18,8 +18,8 @@ int ra_spool_append(ra_spool *spool, ra_str part, ra_error *err) {
     if (spool->fd < 0) {
         RA_TRY(ra_spool_new(spool->store, &spool->fd, err));
         size_t body = ra_flight_data_body_start(part);
-        spool->start = spool->end = (int64_t)((BODY_ALIGNMENT - body % BODY_ALIGNMENT) %
-                                              BODY_ALIGNMENT);
+        spool->start = spool->end =
+            (int64_t)((BODY_ALIGNMENT - body % BODY_ALIGNMENT) % BODY_ALIGNMENT);
     }
     RA_TRY(ra_os_allocate(spool->fd, spool->end, (int64_t)part.len, err));
     RA_TRY(ra_os_pwrite(spool->fd, part.data, part.len, spool->end, err));

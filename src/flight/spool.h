@@ -16,7 +16,9 @@ typedef struct {
 
 void ra_spool_init(ra_spool *spool, ra_store *store);
 void ra_spool_fini(ra_spool *spool);
-static inline bool ra_spool_is_open(const ra_spool *spool) { return spool->fd >= 0; }
+static inline bool ra_spool_is_open(const ra_spool *spool) {
+    return spool->fd >= 0;
+}
 
 // Appends a part; the first one opens the file. DISK_FULL, IO_ERROR. Worker.
 RA_MUST int ra_spool_append(ra_spool *spool, ra_str part, ra_error *err);

@@ -4,7 +4,9 @@
 
 #include "arrow/ipc.h"
 #include "base/os.h"
+#include "flight/request.h"
 #include "flight/spool.h"
+#include "wire/protobuf.h"
 
 struct ra_upload {
     atomic_int refs;
@@ -15,6 +17,7 @@ struct ra_upload {
     ra_write_kind kind;
     const ra_upload_events *events;
     void *owner;
+    size_t held_bytes;  // I/O thread: credit held back while acknowledgements wait to be sent
     // Of the strand:
     bool begun;
     bool failed;
@@ -96,14 +99,26 @@ static void step_free(upload_step *step) {
     ra_free(step);
 }
 
-// Back on the I/O thread: gives credit for what was used up, acknowledges, or fails the call.
+// A client that does not read its acknowledgements gets no credit to send more.
+void ra_upload_on_output(ra_upload *upload, ra_call *call) {
+    if (upload->held_bytes == 0)
+        return;
+    if (!ra_call_can_send(call)) {
+        ra_call_want_output(call);
+        return;
+    }
+    ra_call_consumed(call, upload->held_bytes);
+    upload->held_bytes = 0;
+}
+
+// Back on the I/O thread: acknowledges, gives credit for what was used up, or fails the call.
 static void step_done(ra_call *call, ra_post *post) {
     upload_step *step = (upload_step *)((char *)post - offsetof(upload_step, post));
     if (call) {
-        ra_call_consumed(call, step->received_bytes);
         if (step->has_ack)
-            (void)ra_call_send(
-                call, &(ra_piece){.data = step->ack.data, .bytes = step->ack.len, .fd = -1}, 1);
+            ra_reply_send(call, &step->ack);
+        step->upload->held_bytes += step->received_bytes;
+        ra_upload_on_output(step->upload, call);
         if (step->failed)
             ra_call_finish(call, &step->upload->err);
     }
@@ -151,17 +166,9 @@ static int acknowledge(upload_step *step, const ra_flight_data *data, ra_error *
             return 0;
     }
     ra_str metadata = {(const char *)data->app_metadata.data, (size_t)data->app_metadata.bytes};
-    step->ack.ceiling = metadata.len + 16;
+    ra_bytes_init(&step->ack, metadata.len + 16);
     step->has_ack = true;
-    uint8_t field[16] = {0x0A};
-    size_t n = 1;
-    for (uint64_t length = metadata.len; n < sizeof field; length >>= 7) {
-        field[n++] = (uint8_t)(length >= 0x80 ? (length & 0x7F) | 0x80 : length);
-        if (length < 0x80)
-            break;
-    }
-    RA_TRY(ra_bytes_append(&step->ack, field, n, err));
-    return ra_bytes_append(&step->ack, metadata.data, metadata.len, err);
+    return ra_pb_put_bytes(&step->ack, 1, metadata, err);
 }
 
 static int process_message(ra_upload *upload, upload_step *step, ra_blob *message, ra_error *err) {

@@ -27,6 +27,7 @@ void *ra_upload_owner(const ra_upload *upload);
 
 // From the method's callbacks, on the I/O thread. The message is taken.
 void ra_upload_on_message(ra_upload *upload, ra_call *call, ra_bytes *message, bool last);
+void ra_upload_on_output(ra_upload *upload, ra_call *call);
 void ra_upload_on_half_close(ra_upload *upload, ra_call *call);
 // The call is over: what was received and not completed is dropped.
 void ra_upload_end(ra_upload *upload);

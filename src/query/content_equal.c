@@ -61,7 +61,8 @@ int ra_content_equal(ra_content *left, ra_content *right, bool check_metadata,
              ra_schema_equal(left->schema, right->schema, check_metadata);
     reader a = {.content = left}, b = {.content = right};
     int rc = 0;
-    for (int64_t left_rows = left->n_rows, n = 0; *equal && left_rows > 0 && rc == 0; left_rows -= n) {
+    for (int64_t left_rows = left->n_rows, n = 0; *equal && left_rows > 0 && rc == 0;
+         left_rows -= n) {
         if (atomic_load(cancelled))
             rc = ra_error_set(err, RA_REASON_CANCELLED, "the comparison was cancelled");
         else

@@ -53,7 +53,8 @@ static int serve(const ra_options *options) {
     fflush(stdout);
     int signal_number;
     sigwait(&signals, &signal_number);
-    ra_log(RA_LOG_INFO, "server", "stopping: %s", signal_number == SIGINT ? "interrupted" : "terminated");
+    ra_log(RA_LOG_INFO, "server", "stopping: %s",
+           signal_number == SIGINT ? "interrupted" : "terminated");
     ra_server_stop(server);
     ra_log(RA_LOG_INFO, "server", "stopped");
     return EXIT_SUCCESS;
