@@ -92,7 +92,18 @@ void ra_error_prefix(ra_error *err, const char *fmt, ...) RA_PRINTF(2, 3);
 // The row of a reason; never NULL.
 const ra_reason_info *ra_reason_get(ra_reason reason);
 
-#define RA_FAIL(err, reason, ...) return ra_error_set((err), RA_REASON_##reason, __VA_ARGS__)
+// The code of each reason as a constant, so that the compiler sees that RA_FAIL returns no 0.
+enum {
+#define RA_REASON(name, code, status, retryable, text) RA_REASON_CODE_##name = code,
+#include "base/reasons.def"
+#undef RA_REASON
+};
+
+#define RA_FAIL(err, reason, ...)                             \
+    do {                                                      \
+        ra_error_set((err), RA_REASON_##reason, __VA_ARGS__); \
+        return RA_REASON_CODE_##reason;                       \
+    } while (0)
 
 #define RA_TRY(expr)             \
     do {                         \
