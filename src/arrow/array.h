@@ -20,6 +20,8 @@ typedef struct {
 typedef struct ra_array {
     const ra_field *field;  // of the schema; of a dictionary's values: the dictionary field itself
     ra_layout layout;       // of this array's rows (dictionary fields: of the indices)
+    bool of_dictionary;     // these are a dictionary's values: the rows' type is field->type
+    int32_t byte_width;     // of a row for RA_LAYOUT_FIXED, 0 for others
     int64_t length;         // rows
     int64_t null_count;     // exact
     ra_span validity;       // data == NULL: no nulls, or a layout without validity
@@ -43,6 +45,7 @@ typedef struct ra_batch {
     int owner_capacity;
     ra_blob **owners;  // references to the memory that buffers point into
     int n_dictionaries;
+    int dictionary_capacity;
     struct ra_batch **dictionaries;  // references to the one-column batches that hold dictionaries
 } ra_batch;
 
@@ -66,7 +69,8 @@ RA_MUST int ra_batch_own_all(ra_batch *batch, const ra_batch *from, ra_error *er
 RA_MUST int ra_batch_alloc(ra_batch *batch, int64_t bytes, uint8_t **out, ra_error *err);
 
 // Sets up `array` for `field` with `length` rows: layout, children (recursively set up with length
-// 0), no buffers. `of_dictionary` takes the layout of the value type.
+// 0), no buffers (but of 0 rows: offsets that hold the one 0 they need). `of_dictionary` takes the
+// layout of the value type.
 RA_MUST int ra_array_init(ra_batch *batch, ra_array *array, const ra_field *field, int64_t length,
                           bool of_dictionary, ra_error *err);
 
@@ -81,6 +85,15 @@ void ra_copy_bits(uint8_t *to, int64_t to_bit, const uint8_t *from, int64_t from
                   int64_t n_bits);
 // Sets `n_bits` from bit `at` to `value`.
 void ra_fill_bits(uint8_t *bits, int64_t at, int64_t n_bits, bool value);
+
+// 64 zero bytes, 64-byte aligned: what empty buffers and the offsets of arrays of 0 rows point to.
+extern const uint8_t ra_zero_bytes[64];
+
+enum { RA_MAX_OWN_BUFFERS = 3 };
+// The buffers of one array (not of its children) as they are stored: validity (unless the layout
+// has none; 0 bytes without nulls), then buffers, each cut to the bytes its rows need. Returns how
+// many. The variadic buffers of a view follow them, whole.
+int ra_array_stored_spans(const ra_array *array, ra_span out[RA_MAX_OWN_BUFFERS]);
 
 // Bytes of a batch's buffers as they would be stored, each rounded up to 64; dictionaries not
 // included.

@@ -16,6 +16,7 @@
 enum {
     RA_MAX_NESTING = 32,
     RA_MAX_COLUMNS = 32 * 1024,
+    RA_MAX_FIELDS = 128 * 1024,            // of a schema, nested ones included
     RA_MAX_SCHEMA_BYTES = 8 * 1024 * 1024  // of encoded metadata
 };
 
@@ -166,6 +167,9 @@ bool ra_type_equal(const ra_field *a, const ra_field *b);
 
 // Index of the only column called `name`; -1 when there is none, -2 when there are several.
 int ra_schema_find(const ra_schema *schema, ra_str name);
+
+// The field with our dictionary id; NULL when there is none.
+const ra_field *ra_schema_dictionary_field(const ra_schema *schema, int64_t id);
 
 // Layout of a field's array, and the bytes of a row for RA_LAYOUT_FIXED (0 for others).
 ra_layout ra_field_layout(const ra_field *field);

@@ -3,6 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/utf8_simd.h"
+
 // Length of the character that begins with `lead`, and the range its second byte must be in.
 static unsigned char_rule(uint8_t lead, uint8_t *second_min, uint8_t *second_max) {
     *second_min = 0x80;
@@ -60,16 +62,20 @@ size_t ra_utf8_ascii_prefix(const void *text, size_t n) {
 
 size_t ra_utf8_valid_prefix(const void *text, size_t n) {
     const uint8_t *s = text;
-    size_t i = 0;
+    size_t i = ra_utf8_ascii_prefix(s, n);
+    bool may_skip = true;
     while (i < n) {
         if (s[i] < 0x80) {
-            i += ra_utf8_ascii_prefix(s + i, n - i);
+            i++;
             continue;
         }
         unsigned length;
         if (matching_bytes(s + i, n - i, &length) != length || length == 0)
             break;
         i += length;
+        if (may_skip)
+            i += ra_utf8_skip_blocks(s + i, n - i);
+        may_skip = false;
     }
     return i;
 }
