@@ -19,6 +19,7 @@ typedef struct ra_method {
     const char *path;          // "/arrow.flight.protocol.FlightService/DoPut"
     bool streams_in;           // the client may send more than one message
     bool no_auth;              // allowed without a token (health)
+    bool authenticates;        // may come without a token, which its messages carry (Handshake)
     size_t max_message_bytes;  // larger ones: RESOURCE_EXHAUSTED from the 5-byte prefix
     size_t part_bytes;         // a message over this arrives in parts of about this; 0: never
     // The call was accepted (headers, token, limits).
@@ -27,7 +28,7 @@ typedef struct ra_method {
     void (*on_message)(ra_call *call, ra_bytes *message, bool last);
     // The client will send no more. Not called after finish.
     void (*on_half_close)(ra_call *call);
-    // There is room for output again (also once after on_start when `ra_call_want_output` was set).
+    // There is room for output again, after ra_call_send returned false or ra_call_want_output.
     void (*on_output)(ra_call *call);
     // The call is over, however it ended: release what ra_call_set_state gave. Last callback.
     // `cancelled`: by the client, a lost connection or the deadline, before trailers were queued.
@@ -71,6 +72,8 @@ typedef struct {
 bool ra_call_send(ra_call *call, const ra_piece *pieces, int n_pieces);
 // Room for more output now?
 bool ra_call_can_send(const ra_call *call);
+// Asks for one on_output as soon as there is room, never from within this function.
+void ra_call_want_output(ra_call *call);
 
 // Ends the call: trailers with the status (err NULL = OK), error trailers as design.md §4 says
 // (x-arrow-status…, remote-arrow-error), then RST_STREAM(NO_ERROR) if the client has not
@@ -113,14 +116,16 @@ typedef struct {
     int port;                 // 0 picks a free one
     const char *socket_path;  // NULL: no Unix socket
     int io_threads;
-    const ra_method *methods;
+    const ra_method *const *methods;  // n_methods pointers
     int n_methods;
     void *context;           // ra_call_context
     const char *token_file;  // NULL: no authentication
     ra_budget *budget;       // receive buffers and windows
-    int max_connections;
+    int max_connections;     // 0: the limit's default; so for the next two
     int max_connections_per_address;
     int max_streams;
+    // NULL: the defaults of limits.def.
+    const struct ra_wire_limits *limits;
     // Health: whether the server serves (also "" and every Flight service).
     bool (*is_serving)(void *context);
 } ra_wire_options;
@@ -131,6 +136,12 @@ int ra_wire_port(const ra_wire *wire);
 // Stops accepting, sends GOAWAY (G-26), waits for calls until `timeout_ms`, closes all.
 void ra_wire_drain(ra_wire *wire, int timeout_ms);
 void ra_wire_free(ra_wire *wire);
+
+// Whether `token` is one of the token file, in constant time; false without a token file. Any
+// thread. For methods that authenticate by their messages.
+bool ra_wire_token_is_valid(const ra_wire *wire, ra_str token);
+// The wire of a call.
+const ra_wire *ra_call_wire(const ra_call *call);
 
 typedef struct {
     int64_t connections, calls, calls_open, bytes_in, bytes_out, resets, shed;

@@ -1,0 +1,42 @@
+// The wire as a whole: what its I/O threads share.
+#ifndef RA_WIRE_WIRE_H
+#define RA_WIRE_WIRE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "wire/auth.h"
+#include "wire/io_thread.h"
+#include "wire/limits.h"
+#include "wire/listen.h"
+#include "wire/server.h"
+
+typedef struct {
+    atomic_int_least64_t connections, calls, calls_open, bytes_in, bytes_out, resets, shed;
+} ra_wire_counters;
+
+struct ra_wire {
+    ra_wire_options options;
+    ra_wire_limits limits;
+    bool has_auth;
+    ra_auth auth;
+    ra_wire_counters counters;
+    bool has_doors;
+    ra_doors doors;
+    ra_io_thread *threads;
+    int n_threads;  // that were started
+    pthread_mutex_t lock;
+    pthread_cond_t quiet;  // an I/O thread has lost its last connection
+};
+
+static inline void ra_wire_count(atomic_int_least64_t *counter, int64_t by) {
+    atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
+}
+
+// For I/O threads: wakes who waits for the end of all connections.
+void ra_wire_notice_quiet(ra_wire *wire);
+
+// The method of a path, the caller's before the built-in ones; NULL = unknown.
+const ra_method *ra_wire_find_method(const ra_wire *wire, ra_str path);
+
+#endif
