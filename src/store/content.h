@@ -40,9 +40,11 @@ typedef struct ra_content {
     ra_blob *framed_schema;   // encapsulated, for FlightInfo.schema
     int n_parts;
     ra_part *parts;
+    int64_t *batch_starts;  // n_parts + 1: number of the first batch of each part
     int64_t n_rows;
     int64_t n_batches;
-    int64_t n_bytes;   // bodies as DoGet sends them, dictionaries included
+    int64_t n_bytes;   // bodies as DoGet sends them, dictionaries included; of parts with some
+                       // columns an estimate
     bool combined;     // the result of combine_chunks: a client joins the chunks
     uint64_t hash[2];  // XXH3-128 of schema, batches and app_metadata: equal content, equal hash
 } ra_content;

@@ -33,6 +33,7 @@ typedef struct ra_version {
     uint8_t uid[16];  // the Flight's
     int64_t number;   // 1, 2, 3 …
     int64_t created_ns;
+    bool is_lost;  // a file of the content was missing or cut short at start: DATA_LOSS when asked
     ra_content *content;
 } ra_version;
 ra_version *ra_version_ref(ra_version *version);
@@ -54,6 +55,9 @@ typedef struct ra_flight {
     ra_str lineage;                      // JSON, empty for uploads
     ra_str legacy_command;               // the first legacy command sent for it, empty if none
     atomic_int_least64_t *last_used_ns;  // shared by the Flight's records; ra_flight_touch
+    bool has_command_key;                // the newest version answers this canonical command
+    uint8_t command_key[16];
+    int64_t row;  // in the catalog; also the order in which Flights were made
 } ra_flight;
 ra_flight *ra_flight_ref(ra_flight *flight);
 void ra_flight_unref(ra_flight *flight);
@@ -94,10 +98,10 @@ typedef enum {
 typedef enum {
     RA_CHANGE_PUBLISH,
     RA_CHANGE_DELETE,
-    RA_CHANGE_RENAME,  // `name` becomes the Flight's only name
+    RA_CHANGE_RENAME,  // `name` becomes the Flight's only name; REPLACE takes it from who has it
     RA_CHANGE_KEEP,    // a result becomes a dataset: its segments are synced first
     RA_CHANGE_UNKEEP,
-    RA_CHANGE_CLEAR,
+    RA_CHANGE_CLEAR,          // one event, without a Flight
     RA_CHANGE_LEGACY_COMMAND  // remembers `legacy_command` if the Flight has none
 } ra_change_kind;
 
@@ -119,8 +123,8 @@ typedef struct {
     bool purge;         // clear
 } ra_change;
 
-// What came of it. On success of a publish or keep `flight` and `version` are references for the
-// callee to take; `bytes_freed` and `bytes_later` answer a delete or clear; `reused` tells that
+// What came of it. On success of a publish or keep `flight` and `version` are references that the
+// callee owns; `bytes_freed` and `bytes_later` answer a delete or clear; `reused` tells that
 // REUSE or the command key gave an existing Flight.
 typedef struct {
     ra_error err;
@@ -131,9 +135,10 @@ typedef struct {
     bool reused;
 } ra_change_result;
 
-// Calls done(context, result) on the catalog thread after the commit; `result` is the callee's to
-// take apart. FLIGHT_EXISTS, FLIGHT_NOT_FOUND, VERSION_CONFLICT, SCHEMA_MISMATCH, DISK_FULL,
-// READ_ONLY, UNAVAILABLE arrive in result->err. Any thread.
+// Calls done(context, result) once, on the catalog thread after the commit, unless this fails;
+// `result` is valid during the call. By then files that a delete freed are gone. FLIGHT_EXISTS,
+// FLIGHT_NOT_FOUND, VERSION_CONFLICT, SCHEMA_MISMATCH, DISK_FULL, READ_ONLY, UNAVAILABLE arrive in
+// result->err. Any thread.
 typedef void (*ra_change_done)(void *context, ra_change_result *result);
 RA_MUST int ra_store_change(ra_store *store, const ra_change *change, ra_change_done done,
                             void *context, ra_error *err);
@@ -161,7 +166,8 @@ typedef struct {
 } ra_event;
 // Copies up to `max` events after `sequence`; *lost tells that older ones are gone.
 int ra_store_events(ra_store *store, int64_t sequence, ra_event *out, int max, bool *lost);
-// Calls `wake(context)` on the catalog thread after every commit, until removed.
+// Calls `wake(context)` on the catalog thread after every commit that made events, until removed;
+// it must not subscribe or unsubscribe.
 RA_MUST int ra_store_subscribe(ra_store *store, void (*wake)(void *context), void *context,
                                int64_t *subscription, ra_error *err);
 void ra_store_unsubscribe(ra_store *store, int64_t subscription);

@@ -1,0 +1,12 @@
+// Reading the catalog at start.
+#ifndef RA_STORE_CATALOG_LOAD_H
+#define RA_STORE_CATALOG_LOAD_H
+
+#include "store/catalog.h"
+
+// Builds the state from the tables and the files: gives hidden datasets ids again, drops results
+// whose files did not survive, and marks that the server runs (no clean stop). `*state` is the
+// caller's, empty on failure. DATA_LOSS, IO_ERROR, DISK_FULL, OUT_OF_MEMORY.
+RA_MUST int ra_catalog_load(ra_catalog *catalog, ra_state *state, ra_error *err);
+
+#endif

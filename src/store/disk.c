@@ -1,0 +1,70 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/os.h"
+#include "store/disk.h"
+
+// "12.3 GB", or plain bytes below 10,000.
+static void print_bytes(char text[32], int64_t bytes) {
+    static const char *const units[] = {"kB", "MB", "GB", "TB", "PB"};
+    if (bytes < 10000) {
+        snprintf(text, 32, "%" PRId64 " bytes", bytes);
+        return;
+    }
+    double value = (double)bytes / 1000;
+    size_t unit = 0;
+    while (value >= 1000 && unit + 1 < sizeof units / sizeof *units) {
+        value /= 1000;
+        unit++;
+    }
+    snprintf(text, 32, "%.1f %s", value, units[unit]);
+}
+
+static int64_t reserve_of(const ra_store *store, int64_t total_bytes) {
+    int64_t reserve = store->options.disk_reserve_bytes;
+    return reserve >= 0 ? reserve : total_bytes / 20;
+}
+
+static int fail_full(int64_t bytes, int64_t free_bytes, int64_t reserve_bytes, ra_error *err) {
+    char wanted[32], free_text[32], reserve[32];
+    print_bytes(wanted, bytes);
+    print_bytes(free_text, free_bytes);
+    print_bytes(reserve, reserve_bytes);
+    RA_FAIL(err, DISK_FULL, "no room in the data directory: %s wanted, %s free, %s kept in reserve",
+            wanted, free_text, reserve);
+}
+
+// Whether `bytes` more leave `percent` of the reserve.
+static int check_disk(ra_store *store, int64_t bytes, int percent, ra_error *err) {
+    int64_t free_bytes, total_bytes;
+    RA_TRY(ra_os_disk(store->data_dir, &free_bytes, &total_bytes, err));
+    int64_t reserve = reserve_of(store, total_bytes) / 100 * percent;
+    if (bytes > free_bytes || free_bytes - bytes < reserve)
+        return fail_full(bytes, free_bytes, reserve, err);
+    return 0;
+}
+
+int ra_store_check_disk(ra_store *store, int64_t bytes, ra_error *err) {
+    return check_disk(store, bytes, 100, err);
+}
+
+int ra_store_check_disk_for_result(ra_store *store, int64_t bytes, ra_error *err) {
+    return check_disk(store, bytes, 50, err);
+}
+
+int ra_store_word_disk_full(ra_store *store, int64_t bytes, ra_error *err) {
+    if (err->reason != RA_REASON_DISK_FULL)
+        return (int)err->code;
+    int64_t free_bytes, total_bytes;
+    ra_error ignored;
+    if (ra_os_disk(store->data_dir, &free_bytes, &total_bytes, &ignored) != 0)
+        return (int)err->code;
+    return fail_full(bytes, free_bytes, reserve_of(store, total_bytes), err);
+}
+
+int ra_store_word_sync_failure(ra_store *store, ra_error *err) {
+    ra_error why = *err;
+    ra_store_sync_failed(store, &why);
+    RA_FAIL(err, UNAVAILABLE, "the store is read-only after a failed fsync: %.500s", why.message);
+}

@@ -1,0 +1,16 @@
+// The disk of a store: room, and the words of what went wrong.
+#ifndef RA_STORE_DISK_H
+#define RA_STORE_DISK_H
+
+#include "store/internal.h"
+
+// Like ra_store_check_disk for a result, which may use half of the reserve: uploads are refused
+// first.
+RA_MUST int ra_store_check_disk_for_result(ra_store *store, int64_t bytes, ra_error *err);
+// Gives a DISK_FULL that a file call found, with `bytes` wanted, the sizes of the file system;
+// other errors stay. Returns the code of `err`.
+int ra_store_word_disk_full(ra_store *store, int64_t bytes, ra_error *err);
+// A failed fsync, in `err`, becomes UNAVAILABLE for good (crash rule 2). Returns the code.
+int ra_store_word_sync_failure(ra_store *store, ra_error *err);
+
+#endif

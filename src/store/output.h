@@ -1,0 +1,41 @@
+// A file that is written from start to end: small pieces are gathered, blocks are allocated ahead,
+// dirty pages of durable files are written back early.
+#ifndef RA_STORE_OUTPUT_H
+#define RA_STORE_OUTPUT_H
+
+#include <sys/uio.h>
+
+#include "store/content.h"
+
+enum { RA_OUTPUT_MAX_PENDING = 64 };
+
+typedef struct {
+    ra_store *store;
+    ra_write_kind kind;
+    int fd;
+    int64_t position;            // what was appended so far
+    int64_t written_bytes;       // of it, what is in the file
+    int64_t allocated_bytes;     // blocks reserved ahead; 0 for small files
+    int64_t written_back_bytes;  // write-back was started up to here
+    uint8_t *staging;            // small pieces, copied
+    size_t staged_bytes;
+    struct iovec pending[RA_OUTPUT_MAX_PENDING];
+    int n_pending;
+    bool has_borrowed;  // some of `pending` is the caller's memory
+} ra_output;
+
+// Makes the file at `path`, which must not exist. On failure there is nothing to clean up.
+RA_MUST int ra_output_open(ra_output *output, ra_store *store, ra_write_kind kind, const char *path,
+                           ra_error *err);
+// Appends bytes; large ones are only referenced until ra_output_settle. DISK_FULL with sizes.
+RA_MUST int ra_output_append(ra_output *output, const void *data, size_t bytes, ra_error *err);
+// Appends zeros up to a position that is a multiple of 64.
+RA_MUST int ra_output_pad(ra_output *output, ra_error *err);
+// Ends a message: what the caller passed may go afterwards.
+RA_MUST int ra_output_settle(ra_output *output, ra_error *err);
+// Writes what is left and gives back what was allocated too much. The descriptor stays open.
+RA_MUST int ra_output_finish(ra_output *output, ra_error *err);
+// Closes the descriptor and frees the memory; the file stays.
+void ra_output_close(ra_output *output);
+
+#endif

@@ -1,0 +1,18 @@
+// SQLite's files and memory through base/os.h, so that tests can fail and record them.
+#ifndef RA_STORE_SQLITE_VFS_H
+#define RA_STORE_SQLITE_VFS_H
+
+#include <sqlite3.h>
+
+#include "store/internal.h"
+
+// Makes SQLite take its memory from ra_malloc; once a process, before any other use of SQLite.
+void ra_sqlite_init(void);
+
+// A file system for the database of one store: plain files without locks, since the store has its
+// directory to itself. A failed fsync makes the store read-only. To be unregistered and freed after
+// the connection is closed. OUT_OF_MEMORY.
+RA_MUST int ra_sqlite_vfs_new(ra_store *store, sqlite3_vfs **out, ra_error *err);
+void ra_sqlite_vfs_free(sqlite3_vfs *vfs);  // NULL is allowed
+
+#endif
