@@ -51,7 +51,7 @@ int ra_flight_json(const ra_flight *flight, const ra_version *version, bool with
     RA_TRY(ra_json_put_string(out, flight->created_by, err));
     RA_TRY(put_time(out, "last_used", atomic_load(flight->last_used_ns), err));
     RA_TRY(ra_bytes_printf(out, err, ", \"state\": \"ready\", \"kept\": %s, \"combined\": %s",
-                           flight->kept ? "true" : "false",
+                           flight->kept || flight->kind == RA_KIND_DATASET ? "true" : "false",
                            version->content->combined ? "true" : "false"));
     if (with_lineage && flight->lineage.len > 0) {
         RA_TRY(ra_bytes_printf(out, err, ", \"lineage\": "));

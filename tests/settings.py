@@ -1,0 +1,12 @@
+"""How much the tests do: small by default, more in a long run through the environment."""
+
+from __future__ import annotations
+
+import os
+
+# Random tables per property.
+EXAMPLES = int(os.environ.get("RA_EXAMPLES", "100"))
+# Crashes under writers.
+ROUNDS = int(os.environ.get("RA_ROUNDS", "5"))
+# How long the side-by-side test runs.
+SECONDS = float(os.environ.get("RA_SECONDS", "5"))
