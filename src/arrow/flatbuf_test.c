@@ -248,6 +248,24 @@ static void nesting_ends_at_its_limit(void **state) {
     }
 }
 
+static void too_many_nested_fields_are_refused(void **state) {
+    (void)state;
+    ra_schema *schema, *read;
+    ra_error err;
+    testing_ok(ra_schema_new(1, &schema, &err), &err);
+    ra_field *field = &schema->fields[0];
+    *field = (ra_field){.type = RA_TYPE_STRUCT, .n_children = RA_MAX_FIELDS};
+    field->children = ra_arena_alloc(&schema->arena, RA_MAX_FIELDS, sizeof *field);
+    assert_non_null(field->children);
+    ra_bytes bytes = testing_encode_schema(schema);
+    assert_true(bytes.len < RA_MAX_SCHEMA_BYTES);
+    assert_int_equal(ra_schema_seal(schema, &err), RA_EXHAUSTED);
+    assert_int_equal(ra_ipc_decode_schema(testing_span(&bytes), &read, &err), RA_EXHAUSTED);
+    assert_non_null(strstr(err.message, "more than"));
+    ra_bytes_fini(&bytes);
+    ra_schema_unref(schema);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_of_slot_comes_back),
@@ -258,6 +276,7 @@ int main(void) {
         cmocka_unit_test(a_field_without_a_name_has_an_empty_one),
         cmocka_unit_test(big_endian_is_not_implemented),
         cmocka_unit_test(nesting_ends_at_its_limit),
+        cmocka_unit_test(too_many_nested_fields_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

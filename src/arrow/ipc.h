@@ -45,8 +45,8 @@ ra_schema *ra_ipc_decoder_schema(const ra_ipc_decoder *decoder);  // borrowed
 // Decodes a dictionary or batch message whose body lies in `body` (`owner` keeps it alive and gets
 // references as needed, NULL for a body without bytes; the body may have any alignment). Contents
 // are fully checked (check.h). A dictionary is put in force and `*out` is NULL; a batch is returned
-// with its dictionaries set. Fails with MALFORMED_ARROW naming column and fault, NOT_IMPLEMENTED,
-// OUT_OF_MEMORY.
+// with its dictionaries set (an empty one where none was sent). Fails with MALFORMED_ARROW naming
+// column and fault, NOT_IMPLEMENTED, OUT_OF_MEMORY.
 RA_MUST int ra_ipc_decode(ra_ipc_decoder *decoder, ra_span message, ra_span body, ra_blob *owner,
                           ra_batch **out, ra_error *err);
 

@@ -137,6 +137,21 @@ static void null_count_0_makes_the_validity_irrelevant(void **state) {
     ra_schema_unref(schema);
 }
 
+static void buffers_off_alignment_are_refused(void **state) {
+    (void)state;
+    ra_error err;
+    ra_batch *read;
+    ra_schema *schema = one_column(RA_TYPE_INT8);
+    for (int64_t offset = 0; offset <= 8; offset++) {
+        testing_parts parts = parts_of(schema, 10);
+        ra_store_i64(parts.nodes.data + 8, 0);
+        ra_store_i64(parts.buffers.data + 16, offset);
+        assert_int_equal(decode(schema, parts, &read, &err), offset % 8 ? RA_INVALID : 0);
+        ra_batch_unref(read);
+    }
+    ra_schema_unref(schema);
+}
+
 static void arrays_of_0_rows_need_no_offsets(void **state) {
     (void)state;
     for (int type = 0; type < RA_N_TYPES; type++) {
@@ -273,6 +288,7 @@ int main(void) {
         cmocka_unit_test(metadata_versions_before_4_are_refused),
         cmocka_unit_test(counts_must_be_those_of_the_schema),
         cmocka_unit_test(null_count_0_makes_the_validity_irrelevant),
+        cmocka_unit_test(buffers_off_alignment_are_refused),
         cmocka_unit_test(arrays_of_0_rows_need_no_offsets),
         cmocka_unit_test(a_body_of_another_length_is_refused),
         cmocka_unit_test(a_batch_of_columns_without_bytes_needs_no_body),

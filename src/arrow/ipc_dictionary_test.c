@@ -69,7 +69,7 @@ static void fill_strings(ra_batch *batch, ra_array *array, const char *const *te
     ra_error err;
     uint8_t *offsets, *data;
     testing_ok(ra_batch_alloc(batch, 4 * (n + 1), &offsets, &err), &err);
-    testing_ok(ra_batch_alloc(batch, 1024, &data, &err), &err);
+    testing_ok(ra_batch_alloc(batch, 2048, &data, &err), &err);
     int32_t end = 0;
     for (int i = 0; i < n; i++) {
         size_t bytes = strlen(texts[i]);
@@ -278,17 +278,54 @@ static void without_a_dictionary_only_nulls_are_possible(void **state) {
     fixture_free(f);
 }
 
-// 20,000 deltas cost about n log n: with n² this would take minutes.
-static void many_deltas_cost_little(void **state) {
+static void assert_length(fixture *f, int64_t expected) {
+    ra_error err;
+    ra_batch *batch;
+    assert_int_equal(send_row(f, (int[]){0, -1, -1}, &batch, &err), 0);
+    assert_int_equal(batch->columns[0].dictionary->length, expected);
+    ra_batch_unref(batch);
+}
+
+static void a_replacement_drops_deltas_that_wait(void **state) {
+    (void)state;
+    ra_error err;
+    fixture *f = fixture_new(0, 1, 2, 3);
+    assert_int_equal(send_strings(f, 0, (const char *[]){"x"}, 1, false, &err), 0);
+    assert_int_equal(send_strings(f, 0, (const char *[]){"y"}, 1, true, &err), 0);
+    assert_length(f, 2);
+    assert_int_equal(send_strings(f, 0, (const char *[]){"never seen"}, 1, true, &err), 0);
+    assert_int_equal(send_strings(f, 0, (const char *[]){"x"}, 1, false, &err), 0);
+    assert_length(f, 1);
+    assert_int_equal(send_strings(f, 0, (const char *[]){"y"}, 1, true, &err), 0);
+    assert_length(f, 2);
+    assert_length(f, 2);
+    fixture_free(f);
+}
+
+static int count_bytes(void *context, const ra_os_event *event) {
+    if (event->call == RA_OS_ALLOC)
+        *(int64_t *)context += event->bytes;
+    return 0;
+}
+
+// 2,000 deltas of a KiB: joined one by one they would take 2 GiB.
+static void many_deltas_are_joined_in_n_log_n(void **state) {
     (void)state;
     ra_error err;
     ra_batch *batch;
+    char text[1001];
+    int64_t bytes = 0;
     fixture *f = fixture_new(0, 1, 2, 3);
+    memset(text, 't', 1000);
+    text[1000] = 0;
     assert_int_equal(send_strings(f, 0, (const char *[]){"x"}, 1, false, &err), 0);
-    for (int i = 0; i < 20000; i++)
-        assert_int_equal(send_strings(f, 0, (const char *[]){"abc"}, 1, true, &err), 0);
+    ra_os_set_gate(count_bytes, &bytes);
+    for (int i = 0; i < 2000; i++)
+        assert_int_equal(send_strings(f, 0, (const char *[]){text}, 1, true, &err), 0);
     assert_int_equal(send_row(f, (int[]){100, -1, -1}, &batch, &err), 0);
-    assert_int_equal(batch->columns[0].dictionary->length, 20001);
+    ra_os_set_gate(NULL, NULL);
+    assert_int_equal(batch->columns[0].dictionary->length, 2001);
+    assert_true(bytes > 4000000 && bytes < 300000000);
     ra_batch_unref(batch);
     fixture_free(f);
 }
@@ -301,7 +338,8 @@ int main(void) {
         cmocka_unit_test(an_id_of_fields_of_two_types_is_refused),
         cmocka_unit_test(nested_dictionaries_keep_the_inner_one_they_came_with),
         cmocka_unit_test(without_a_dictionary_only_nulls_are_possible),
-        cmocka_unit_test(many_deltas_cost_little),
+        cmocka_unit_test(a_replacement_drops_deltas_that_wait),
+        cmocka_unit_test(many_deltas_are_joined_in_n_log_n),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -101,24 +101,40 @@ int ra_action_explain(ra_call *call, ra_action_call *action, ra_error *err) {
     return rc;
 }
 
+static json_t *limits_json(const ra_app *app) {
+    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "batch_bytes", (json_int_t)RA_BATCH_LIMIT_BYTES,
+                     "command_bytes", (json_int_t)RA_COMMAND_MESSAGE_BYTES, "columns",
+                     (json_int_t)RA_MAX_COLUMNS, "nesting", (json_int_t)RA_MAX_NESTING,
+                     "memory_bytes", (json_int_t)app->budget->limit_bytes);
+}
+
+static json_t *store_json(const ra_app *app, int64_t free_bytes, int64_t total_bytes) {
+    ra_store_status status;
+    ra_store_get_status(app->store, &status);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:b}", "flights", (json_int_t)status.n_flights,
+                     "segments", (json_int_t)status.n_segments, "segment_bytes",
+                     (json_int_t)status.segment_bytes, "disk_free_bytes", (json_int_t)free_bytes,
+                     "disk_total_bytes", (json_int_t)total_bytes, "read_only",
+                     (int)(status.read_only || app->read_only));
+}
+
+static json_t *wire_json(const ra_app *app) {
+    ra_wire_status status;
+    ra_wire_get_status(app->wire, &status);
+    return json_pack("{s:I, s:I}", "connections", (json_int_t)status.connections, "calls",
+                     (json_int_t)status.calls);
+}
+
 int ra_action_server_info(ra_call *call, ra_action_call *action, ra_error *err) {
     static const char *const none[] = {NULL};
-    RA_TRY(ra_json_check_keys(action->json, none, err));
     const ra_app *app = action->app;
-    ra_store_status store;
-    ra_wire_status wire;
-    ra_store_get_status(app->store, &store);
-    ra_wire_get_status(app->wire, &wire);
-    json_t *answer = json_pack(
-        "{s:s, s:{s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:b}, s:{s:I, s:I}, s:[s,s,s,s]}",
-        "version", RA_VERSION, "limits", "batch_bytes", (json_int_t)RA_BATCH_LIMIT_BYTES,
-        "command_bytes", (json_int_t)RA_COMMAND_MESSAGE_BYTES, "columns",
-        (json_int_t)RA_MAX_COLUMNS, "nesting", (json_int_t)RA_MAX_NESTING, "memory_bytes",
-        (json_int_t)app->budget->limit_bytes, "store", "flights", (json_int_t)store.n_flights,
-        "segments", (json_int_t)store.n_segments, "segment_bytes", (json_int_t)store.segment_bytes,
-        "read_only", (int)(store.read_only || app->read_only), "wire", "connections",
-        (json_int_t)wire.connections, "calls", (json_int_t)wire.calls, "features", "put", "command",
-        "exchange", "watch");
+    int64_t free_bytes, total_bytes;
+    RA_TRY(ra_json_check_keys(action->json, none, err));
+    RA_TRY(ra_os_disk(app->data_dir, &free_bytes, &total_bytes, err));
+    json_t *answer =
+        json_pack("{s:s, s:o, s:o, s:o, s:[s, s, s, s]}", "version", RA_VERSION, "limits",
+                  limits_json(app), "store", store_json(app, free_bytes, total_bytes), "wire",
+                  wire_json(app), "features", "put", "command", "exchange", "watch");
     return ra_action_reply_json(call, answer, err);
 }
 

@@ -16,6 +16,7 @@ typedef struct ra_app {
     ra_engine *engine;
     ra_workers *workers;  // strands of uploads, windows of downloads, long answers
     ra_budget *budget;
+    const char *data_dir;
     const char *advertise;         // URI, or NULL
     const char *socket_path;       // or NULL
     const char *disabled_actions;  // comma-separated, or NULL

@@ -4,9 +4,6 @@
 // batches are received like an upload and the run begins at half-close; without one it begins at
 // once (F-30). The answer: one message with only app_metadata (the FlightInfo JSON, empty object
 // for an unpublished result), then schema and batches as DoGet sends them.
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "base/os.h"
 #include "flight/command.h"
 #include "flight/descriptor.h"
@@ -14,7 +11,7 @@
 #include "flight/sender.h"
 #include "flight/upload.h"
 
-enum { JSON_CEILING = 4 * 1024 * 1024, LABEL_BYTES = 64 };
+enum { JSON_CEILING = 4 * 1024 * 1024 };
 
 // Of the call: I/O thread. The owner of the upload is another object, which may outlive it.
 typedef struct {
@@ -46,9 +43,9 @@ static int send_json(ra_call *call, const ra_answer *answer, ra_error *err) {
 
 static int send_answer(ra_call *call, exchange_call *exchange, const ra_answer *answer,
                        ra_error *err) {
-    char label[LABEL_BYTES] = "result";
+    char label[RA_FLIGHT_LABEL_BYTES] = "result";
     if (answer->flight) {
-        snprintf(label, sizeof label, "Flight %" PRId64, answer->flight->id);
+        ra_flight_label(answer->flight, label);
         ra_call_account_of(call)->flight = answer->flight->id;
         ra_flight_trailer(call, answer->flight, answer->version);
     }

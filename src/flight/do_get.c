@@ -3,17 +3,12 @@
 // The ticket is one of ours (a version) or a command, which is answered from what is published, or
 // run. The content is sent by flight/sender.h, which has workers verify and fault in what the I/O
 // thread then queues as ranges of the segment.
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "base/os.h"
 #include "flight/command.h"
 #include "flight/descriptor.h"
 #include "flight/flight_info.h"
 #include "flight/request.h"
 #include "flight/sender.h"
-
-enum { LABEL_BYTES = 64 };
 
 typedef struct {
     ra_command *command;
@@ -22,9 +17,9 @@ typedef struct {
 
 static int send_content(ra_call *call, get_call *get, const ra_flight *flight,
                         const ra_version *version, ra_content *content, ra_error *err) {
-    char label[LABEL_BYTES] = "result";
+    char label[RA_FLIGHT_LABEL_BYTES] = "result";
     if (flight) {
-        snprintf(label, sizeof label, "Flight %" PRId64, flight->id);
+        ra_flight_label(flight, label);
         ra_call_account_of(call)->flight = flight->id;
         ra_flight_trailer(call, flight, version);
     }

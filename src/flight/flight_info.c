@@ -213,6 +213,13 @@ int ra_flight_info_write_answer(const ra_call *call, ra_str descriptor, ra_str c
     return ra_flight_info_write_unpublished(call, answer->plan, command, descriptor, out, err);
 }
 
+void ra_flight_label(const ra_flight *flight, char out[RA_FLIGHT_LABEL_BYTES]) {
+    int n = snprintf(out, RA_FLIGHT_LABEL_BYTES, "Flight %" PRId64, flight->id);
+    if (flight->n_names > 0)
+        snprintf(out + n, (size_t)(RA_FLIGHT_LABEL_BYTES - n), " ('%.*s')",
+                 (int)flight->names[0].len, flight->names[0].data);
+}
+
 void ra_flight_trailer(ra_call *call, const ra_flight *flight, const ra_version *version) {
     ra_bytes json;
     ra_bytes_init(&json, RA_TRAILER_JSON_BYTES);

@@ -31,6 +31,10 @@ RA_MUST int ra_flight_info_write_answer(const ra_call *call, ra_str descriptor, 
 // The Location that this client should use, or empty when there is none to tell.
 RA_MUST int ra_flight_location(const ra_call *call, ra_bytes *out, ra_error *err);
 
+// How errors name a Flight: "Flight 3 ('taxi')".
+enum { RA_FLIGHT_LABEL_BYTES = 320 };
+void ra_flight_label(const ra_flight *flight, char out[RA_FLIGHT_LABEL_BYTES]);
+
 // Adds the trailer `remote-arrow-flight`; leaves it out when it cannot be made (what it describes
 // is committed already).
 void ra_flight_trailer(ra_call *call, const ra_flight *flight, const ra_version *version);

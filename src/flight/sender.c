@@ -4,10 +4,11 @@
 
 #include "base/os.h"
 #include "flight/flight_data.h"
+#include "flight/flight_info.h"
 
 // Bytes that a worker verifies and faults in ahead of what is sent: the page cache gives 4 MiB in
 // well under a millisecond, and two windows stay below what one connection queues.
-enum { WINDOW_BYTES = 4 * 1024 * 1024, LABEL_BYTES = 64 };
+enum { WINDOW_BYTES = 4 * 1024 * 1024 };
 
 struct ra_sender {
     ra_app *app;
@@ -20,7 +21,7 @@ struct ra_sender {
     ra_error err;
     ra_task task;
     ra_post post;
-    char label[LABEL_BYTES];
+    char label[RA_FLIGHT_LABEL_BYTES];
 };
 
 static ra_sender *sender_of_task(ra_task *task) {

@@ -1,6 +1,8 @@
 #include "server/server.h"
 
 #include <arpa/inet.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -60,8 +62,6 @@ static int start_store(ra_server *server, ra_error *err) {
                                 .budget = &server->budget,
                                 .workers = server->workers};
     RA_TRY(ra_store_open(&options, &server->store, err));
-    if (!options.durable)
-        ra_log(RA_LOG_WARNING, "server", "durability none: an upload may be lost in a crash");
     ra_engine_options engine = {.store = server->store,
                                 .jobs = server->jobs,
                                 .morsels = server->workers,
@@ -80,6 +80,7 @@ static int start_wire(ra_server *server, void (*stop)(void *context), void *cont
                            .engine = server->engine,
                            .workers = server->workers,
                            .budget = &server->budget,
+                           .data_dir = o->data_dir.text,
                            .advertise = text_or_null(&o->advertise),
                            .socket_path = text_or_null(&o->socket),
                            .disabled_actions = text_or_null(&o->disable_action),
@@ -111,6 +112,14 @@ static void server_free(ra_server *server) {
     ra_free(server);
 }
 
+static void log_start(const ra_options *options) {
+    char absolute[PATH_MAX];
+    const char *path = realpath(options->data_dir.text, absolute);
+    ra_log(RA_LOG_INFO, "server", "data directory %s", path ? path : options->data_dir.text);
+    if (options->durability.number != 0)
+        ra_log(RA_LOG_WARNING, "server", "durability none: an upload may be lost in a crash");
+}
+
 int ra_server_start(const ra_options *options, void (*stop)(void *context), void *context,
                     ra_server **out, ra_error *err) {
     *out = NULL;
@@ -130,6 +139,7 @@ int ra_server_start(const ra_options *options, void (*stop)(void *context), void
             fail);
     RA_GOTO(start_store(server, err), fail);
     RA_GOTO(start_wire(server, stop, context, err), fail);
+    log_start(options);
     *out = server;
     return 0;
 fail:
