@@ -94,7 +94,8 @@ test: check build unit test-clang test-asan test-tsan test-wire test-interop fuz
 check: .venv/.done
 	tools/check-includes
 	tools/make-docs --check
-	.venv/bin/ruff check --quiet python tests bench tools examples
+	.venv/bin/ruff check --quiet --config tools/ruff.toml python tests bench examples tools/check-includes \
+	    tools/make-docs
 
 # clang's warnings, then the unit tests with its sanitizers.
 .PHONY: test-clang
@@ -116,14 +117,17 @@ test-tsan: $(BUILD)/.deps
 PYTEST := $(VENV_PYTHON) -m pytest -q -p no:cacheprovider
 .PHONY: test-wire
 test-wire: build .venv/.done
-	$(PYTEST) tests python
+	$(PYTEST) tests
+	$(PYTEST) python/tests
 	$(MAKE) --no-print-directory SAN=address,undefined build
 	RA_SERVER=$(BUILD)/address-undefined/remote-arrow-server RA_EXAMPLES=20 \
 	    $(PYTEST) tests/test_story.py tests/test_roundtrip.py tests/test_limits.py tests/test_wire_attacks.py
 
 .PHONY: test-interop
 test-interop: build .venv/.done
-	tools/interop
+	cd tests/interop/go && go test ./...
+	tools/interop-json.sh
+	tools/h2spec.sh
 
 FUZZ_SECONDS ?= 10
 FUZZERS := $(patsubst fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard fuzz/*_fuzz.c))
@@ -145,7 +149,7 @@ $(BUILD)/fuzz/%_fuzz: fuzz/%_fuzz.c $(call objects,$(MODULES))
 .PHONY: test-long
 test-long: build .venv/.done
 	RA_EXAMPLES=1000 RA_ROUNDS=100 RA_SECONDS=60 $(PYTEST) tests/test_roundtrip.py tests/test_crash.py \
-	    tests/test_side_by_side.py
+	    tests/test_side_by_side.py tests/test_methods.py
 	$(MAKE) --no-print-directory FUZZ_SECONDS=300 fuzz
 
 .PHONY: demo

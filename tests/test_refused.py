@@ -97,7 +97,6 @@ BAD: dict[str, Callable[[], pa.Array]] = {
     "a view of negative length": lambda: string_view(-5, 0, 0),
     "a view with another prefix": lambda: string_view(20, 0, 0, b"lang"),
     "run ends that do not grow": lambda: run_ends([2, 2, 4], 4),
-    "run ends that begin at zero": lambda: run_ends([0, 4], 4),
     "a decimal of too many digits": lambda: pa.Array.from_buffers(
         pa.decimal128(3, 0), 1, [None, buffer([1000, 0], "i8")]
     ),

@@ -35,14 +35,10 @@ static int open_table(ra_flatbuf *buffer, int64_t at, ra_flatbuf_table *out, ra_
     if (!lies_in(buffer, vtable, 4))
         return outside(err, "vtable");
     int64_t vtable_bytes = ra_load_u16(buffer->data + vtable);
-    int64_t table_bytes = ra_load_u16(buffer->data + vtable + 2);
     if (vtable_bytes < 4 || vtable_bytes % 2 || !lies_in(buffer, vtable, vtable_bytes))
         return outside(err, "vtable");
-    if (table_bytes < 4 || !lies_in(buffer, at, table_bytes))
-        return outside(err, "table");
     *out = (ra_flatbuf_table){.buffer = buffer,
                               .at = at,
-                              .bytes = table_bytes,
                               .vtable = vtable,
                               .n_slots = (int)(vtable_bytes - 4) / 2};
     return 0;
@@ -67,7 +63,8 @@ static int find_slot(const ra_flatbuf_table *t, int slot, int64_t bytes, int64_t
     int64_t offset = ra_load_u16(t->buffer->data + t->vtable + 4 + 2 * slot);
     if (offset == 0)
         return 0;
-    if (offset < 4 || offset > t->bytes - bytes)
+    // The vtable's own size of the table says nothing: Go shares vtables among tables of other sizes.
+    if (offset < 4 || !lies_in(t->buffer, t->at + offset, bytes))
         return outside(err, "field of a table");
     *at = t->at + offset;
     return 0;

@@ -15,7 +15,6 @@ typedef struct {
 typedef struct {
     ra_flatbuf *buffer;
     int64_t at;
-    int64_t bytes;   // of the table
     int64_t vtable;  // position
     int n_slots;
 } ra_flatbuf_table;

@@ -10,17 +10,17 @@
 
 typedef struct ra_gather_plan ra_gather_plan;
 
-// Prepares a table, whose batches must outlive the plan. Dictionaries that differ between batches
-// are unified here. `compute` is borrowed as long. OUT_OF_MEMORY; LIMIT when a unified dictionary
-// does not fit its index type.
-RA_MUST int ra_gather_plan_new(const ra_compute *compute, const ra_table *table,
+// Prepares a table, whose batches must outlive the plan; rows are only asked of the batches with
+// used[b] (NULL: of all). Dictionaries that differ between those are unified here. `compute` is
+// borrowed as long. OUT_OF_MEMORY; whatever ra_batches_unify_dictionaries fails with.
+RA_MUST int ra_gather_plan_new(const ra_compute *compute, const ra_table *table, const bool *used,
                                ra_gather_plan **out, ra_error *err);
 void ra_gather_plan_free(ra_gather_plan *plan);  // NULL is allowed
 
 // Rows of average size that make a batch of about RA_COMPUTE_BATCH_BYTES; at least 1.
 int64_t ra_gather_batch_rows(const ra_gather_plan *plan);
 
-// The table's batches with common dictionaries; borrowed.
+// The table's batches, the used ones with common dictionaries; borrowed.
 ra_batch *const *ra_gather_batches(const ra_gather_plan *plan);
 
 // One batch of the rows, whatever its size. OUT_OF_MEMORY, LIMIT when 32-bit offsets or run ends

@@ -70,7 +70,7 @@ static void runs_give_what_their_rows_give(void **state) {
         ra_picks picks;
         ra_batch *batch;
         ra_row rows[1000];
-        must(ra_gather_plan_new(&compute, &t.table, &plan, &err), &err);
+        must(ra_gather_plan_new(&compute, &t.table, NULL, &plan, &err), &err);
         must(ra_picks_init_runs(&compute, &picks, 20, &err), &err);
         for (int r = 0; r < 20; r++) {
             ra_row from = a_row(&rng, &t.table);
@@ -90,6 +90,72 @@ static void runs_give_what_their_rows_give(void **state) {
     }
 }
 
+// So that the same rows give the same bytes, whatever memory held before.
+static void assert_clean_end(ra_span bits, int64_t n) {
+    if (bits.data && n % 8)
+        assert_int_equal(bits.data[n / 8] >> (n % 8), 0);
+}
+
+static void bits_beyond_the_rows_are_zero(void **state) {
+    (void)state;
+    ra_compute compute = {0};
+    ra_error err;
+    testing_table t;
+    ra_schema *schema = testing_schema_of((ra_field){.type = RA_TYPE_BOOL, .nullable = true});
+    testing_random_table(&t, 5, schema, 6, 600 * 1000);
+    ra_gather_plan *plan;
+    must(ra_gather_plan_new(&compute, &t.table, NULL, &plan, &err), &err);
+    for (int64_t n = 599 * 1000 + 1; n < 599 * 1000 + 20; n++) {
+        ra_picks picks;
+        ra_batch *batch;
+        must(ra_picks_init_runs(&compute, &picks, 100, &err), &err);
+        for (int b = 0; picks.n < n; b = (b + 1) % 6) {
+            int64_t rows = t.batches[b]->n_rows, left = n - picks.n;
+            ra_row_run run = {0, rows < left ? rows : left, (uint32_t)b};
+            must(ra_picks_add_run(&picks, run, &err), &err);
+        }
+        must(ra_gather_run(plan, &picks, &batch, &err), &err);
+        assert_clean_end(batch->columns[0].validity, n);
+        assert_clean_end(batch->columns[0].buffers[0], n);
+        for (int64_t i = 0; i < batch->columns[0].buffers[0].bytes; i++)
+            ((uint8_t *)(uintptr_t)batch->columns[0].buffers[0].data)[i] = 0xFF;
+        ra_batch_unref(batch);
+        ra_picks_fini(&compute, &picks);
+    }
+    ra_gather_plan_free(plan);
+    testing_table_fini(&t);
+}
+
+static void what_lies_under_nulls_is_left_behind(void **state) {
+    (void)state;
+    ra_compute compute = {0};
+    ra_error err;
+    ra_field text = {.name = RA_STR("text"), .type = RA_TYPE_UTF8, .nullable = true};
+    ra_schema *schema = testing_schema_of(
+        (ra_field){.type = RA_TYPE_STRUCT, .nullable = true, .n_children = 1, .children = &text});
+    ra_batch *source, *batch;
+    must(ra_batch_new(schema, 3, &source, &err), &err);
+    ra_array *column = &source->columns[0], *strings = &column->children[0];
+    static const int32_t offsets[] = {0, 2, 5, 9};
+    static const uint8_t structs_valid = 1 | 2, strings_valid = 1 | 4;
+    column->validity = (ra_span){&structs_valid, 1};
+    column->null_count = 1;
+    strings->length = 3;
+    strings->validity = (ra_span){&strings_valid, 1};
+    strings->null_count = 1;
+    strings->buffers[0] = (ra_span){(const uint8_t *)offsets, sizeof offsets};
+    strings->buffers[1] = (ra_span){(const uint8_t *)"aabbbcccc", 9};
+    testing_table t;
+    testing_table_init(&t, schema, &source, 1);
+    ra_row rows[] = {{0, 2}, {0, 1}, {0, 0}, {0, 1}};
+    must(ra_gather(&compute, &t.table, rows, 4, &batch, &err), &err);
+    const ra_array *out = &batch->columns[0].children[0];
+    assert_int_equal(out->null_count, 3);
+    assert_int_equal(out->buffers[1].bytes, 2);
+    assert_rows(&t.table, rows, 4, batch, 0);
+    testing_table_fini(&t);
+}
+
 static void dictionaries_that_differ_become_one(void **state) {
     (void)state;
     ra_compute compute = {0};
@@ -99,7 +165,7 @@ static void dictionaries_that_differ_become_one(void **state) {
         .type = RA_TYPE_UTF8, .nullable = true, .is_dictionary = true, .index_type = RA_TYPE_INT8});
     testing_random_table(&t, 3, schema, 20, 40);
     ra_gather_plan *plan;
-    must(ra_gather_plan_new(&compute, &t.table, &plan, &err), &err);
+    must(ra_gather_plan_new(&compute, &t.table, NULL, &plan, &err), &err);
     const ra_array *dictionary = NULL;
     for (int b = 0; b < t.table.n_batches; b++) {
         ra_row row = {(uint32_t)b, 0};
@@ -186,7 +252,7 @@ static void rows_that_are_larger_than_estimated_are_split(void **state) {
     testing_result_init(&result);
     ra_gather_plan *plan;
     ra_picks picks;
-    must(ra_gather_plan_new(&compute, &t.table, &plan, &err), &err);
+    must(ra_gather_plan_new(&compute, &t.table, NULL, &plan, &err), &err);
     ra_picks_init(&picks, rows, N);
     void *arguments[] = {plan, &picks};
     must(ra_morsels_run(&compute, 1, emit_all, arguments, &result.sink, &err), &err);
@@ -276,6 +342,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_rows_of_all_types_are_those_asked_for),
         cmocka_unit_test(runs_give_what_their_rows_give),
+        cmocka_unit_test(bits_beyond_the_rows_are_zero),
+        cmocka_unit_test(what_lies_under_nulls_is_left_behind),
         cmocka_unit_test(dictionaries_that_differ_become_one),
         cmocka_unit_test(a_table_without_columns_keeps_its_rows),
         cmocka_unit_test(list_views_that_share_items_still_share_them),

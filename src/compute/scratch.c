@@ -6,12 +6,6 @@
 #include "base/checked.h"
 #include "base/os.h"
 
-int ra_compute_check_cancelled(const ra_compute *compute, ra_error *err) {
-    if (compute->cancelled && atomic_load_explicit(compute->cancelled, memory_order_relaxed))
-        RA_FAIL(err, CANCELLED, "cancelled");
-    return 0;
-}
-
 int ra_compute_charge(const ra_compute *compute, int64_t bytes, ra_error *err) {
     return compute->budget ? ra_budget_charge(compute->budget, bytes, err) : 0;
 }

@@ -217,7 +217,7 @@ static int run_selection(selection *s, bool has_null_rows, ra_batch_sink *sink, 
 int ra_select_rows(const ra_compute *compute, const ra_table *table, ra_select_fn select,
                    bool has_null_rows, void *context, ra_batch_sink *sink, ra_error *err) {
     ra_gather_plan *plan;
-    RA_TRY(ra_gather_plan_new(compute, table, &plan, err));
+    RA_TRY(ra_gather_plan_new(compute, table, NULL, &plan, err));
     selection s = {
         .compute = compute, .table = table, .plan = plan, .select = select, .context = context};
     int rc = run_selection(&s, has_null_rows, sink, err);

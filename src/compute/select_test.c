@@ -147,6 +147,54 @@ static void indices_of_type_null_give_null_rows(void **state) {
     testing_table_fini(&t);
 }
 
+static ra_batch *a_dictionary_batch(ra_schema *schema, int first_value) {
+    enum { N = 100 };
+    ra_error err;
+    ra_batch *batch, *dictionary;
+    must(ra_batch_new(schema, N, &batch, &err), &err);
+    must(ra_dictionary_new(schema, &schema->fields[0], N, &dictionary, &err), &err);
+    uint8_t *indices = testing_alloc(batch, N), *values = testing_alloc(dictionary, 4 * N);
+    for (int i = 0; i < N; i++) {
+        indices[i] = (uint8_t)i;
+        ra_store_i32(values + 4 * i, first_value + i);
+    }
+    dictionary->columns[0].buffers[0] = (ra_span){values, 4 * N};
+    batch->columns[0].buffers[0] = (ra_span){indices, N};
+    batch->columns[0].dictionary = &dictionary->columns[0];
+    must(ra_batch_own_dictionary(batch, dictionary, &err), &err);
+    ra_batch_unref(dictionary);
+    return batch;
+}
+
+static void take_needs_only_the_dictionaries_of_its_rows(void **state) {
+    (void)state;
+    ra_schema *schema = testing_schema_of(
+        (ra_field){.type = RA_TYPE_INT32, .is_dictionary = true, .index_type = RA_TYPE_INT8});
+    ra_batch *batches[3];
+    for (int b = 0; b < 3; b++)
+        batches[b] = a_dictionary_batch(schema, 1000 * b);
+    testing_table t;
+    testing_table_init(&t, schema, batches, 3);
+    int64_t inside[] = {150, 199, 100}, across[] = {0, 150, 299};
+    ra_row rows[] = {{1, 50}, {1, 99}, {1, 0}};
+    ra_batch *chunks[] = {testing_int_batch(RA_TYPE_INT16, inside, NULL, 3),
+                          testing_int_batch(RA_TYPE_INT16, across, NULL, 3)};
+    ra_error err;
+    testing_column indices;
+    testing_result result;
+    testing_result_init(&result);
+    testing_column_init(&indices, &chunks[0], 1);
+    must(ra_take(&with_workers, &t.table, &indices.column, &result.sink, &err), &err);
+    assert_result(&result, &t.table, rows, 3, 0);
+    testing_column_fini(&indices);
+    testing_column_init(&indices, &chunks[1], 1);
+    testing_result_init(&result);  // 300 values are too many for the index type
+    assert_int_not_equal(ra_take(&with_workers, &t.table, &indices.column, &result.sink, &err), 0);
+    assert_int_equal(result.n, 0);
+    testing_column_fini(&indices);
+    testing_table_fini(&t);
+}
+
 // A mask for `n` rows: none, all, one in a hundred, runs, or half of them.
 static void fill_mask(testing_rng *rng, int64_t *values, bool *valid, int64_t n) {
     int kind = (int)testing_below(rng, 6);
@@ -389,6 +437,7 @@ int main(void) {
         cmocka_unit_test(take_gives_the_rows_of_any_integer_indices),
         cmocka_unit_test(take_refuses_what_is_no_row),
         cmocka_unit_test(indices_of_type_null_give_null_rows),
+        cmocka_unit_test(take_needs_only_the_dictionaries_of_its_rows),
         cmocka_unit_test(filter_keeps_the_rows_of_the_mask),
         cmocka_unit_test(filter_takes_run_end_encoded_masks),
         cmocka_unit_test(filter_refuses_other_masks),

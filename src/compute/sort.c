@@ -53,7 +53,7 @@ static int sort_table(const ra_compute *compute, const ra_table *table, const ra
 int ra_sort(const ra_compute *compute, const ra_table *table, const ra_sort_key *keys, int n_keys,
             ra_batch_sink *sink, ra_error *err) {
     ra_gather_plan *plan;
-    RA_TRY(ra_gather_plan_new(compute, table, &plan, err));
+    RA_TRY(ra_gather_plan_new(compute, table, NULL, &plan, err));
     ra_table common = *table;
     common.batches = ra_gather_batches(plan);
     int rc = sort_table(compute, &common, plan, keys, n_keys, sink, err);

@@ -397,6 +397,32 @@ static void large_pairs_of_numbers_sort(void **state) {
     }
 }
 
+static void more_keys_than_are_encoded_sort(void **state) {
+    (void)state;
+    enum { N_KEYS = 12, N = 3000 };
+    ra_error err;
+    ra_schema *schema;
+    ra_batch *batch;
+    must(ra_schema_new(N_KEYS, &schema, &err), &err);
+    for (int c = 0; c < N_KEYS; c++)
+        schema->fields[c] = (ra_field){.name = RA_STR("x"), .type = RA_TYPE_INT8};
+    must(ra_schema_seal(schema, &err), &err);
+    must(ra_batch_new(schema, N, &batch, &err), &err);
+    testing_rng rng = {3};
+    ra_sort_key keys[N_KEYS];
+    for (int c = 0; c < N_KEYS; c++) {
+        uint8_t *values = testing_alloc(batch, N);
+        for (int i = 0; i < N; i++)
+            values[i] = (uint8_t)testing_below(&rng, 2);
+        batch->columns[c].buffers[0] = (ra_span){values, N};
+        keys[c] = a_key(&rng, c);
+    }
+    testing_table t;
+    testing_table_init(&t, schema, &batch, 1);
+    assert_sorted(&t.table, keys, N_KEYS, 0);
+    testing_table_fini(&t);
+}
+
 // Strings whose first difference lies at different depths: up to `prefix` equal bytes, then a few
 // of two letters; some end early, some are null.
 static void fill_deep_strings(testing_rng *rng, ra_batch *batch, int column, int64_t prefix) {
@@ -442,6 +468,75 @@ static void strings_that_differ_late_sort(void **state) {
         assert_sorted(&t.table, keys, i < 6 ? 1 : 2, i);
         ra_sort_key swapped[2] = {keys[1], keys[0]};
         assert_sorted(&t.table, swapped, 2, i);
+        testing_table_fini(&t);
+    }
+}
+
+// Strings of `length` bytes each: `n_values` of them, alike up to the last few bytes, behind a
+// first byte that tells the batch.
+static void fill_alike_strings(testing_rng *rng, ra_batch *batch, int64_t length, int64_t n_values,
+                               char first) {
+    int64_t n = batch->n_rows;
+    uint8_t *offsets = testing_alloc(batch, 4 * (n + 1)), *data = testing_alloc(batch, length * n);
+    memset(data, 'x', (size_t)(length * n));
+    for (int64_t i = 0; i < n; i++) {
+        char digits[16];
+        snprintf(digits, sizeof digits, "%08lld", (long long)testing_below(rng, n_values));
+        memcpy(data + length * (i + 1) - 8, digits, 8);
+        data[length * i] = (uint8_t)first;
+        ra_store_i32(offsets + 4 * (i + 1), (int32_t)(length * (i + 1)));
+    }
+    batch->columns[0].buffers[0] = (ra_span){offsets, 4 * (n + 1)};
+    batch->columns[0].buffers[1] = (ra_span){data, length * n};
+}
+
+static void strings_of_one_length_sort(void **state) {
+    (void)state;
+    static const int64_t lengths[] = {8, 12, 20, 21, 22, 23, 24, 36};
+    for (uint64_t i = 0; i < 16; i++) {
+        testing_rng rng = {i};
+        ra_error err;
+        ra_schema *schema = two_columns(RA_TYPE_UTF8, RA_TYPE_INT64);
+        ra_batch *batches[2];
+        for (int b = 0; b < 2; b++) {
+            int64_t n = i < 8 ? 1500 : 64 * 1024;  // whole slices
+            must(ra_batch_new(schema, n, &batches[b], &err), &err);
+            fill_alike_strings(&rng, batches[b], lengths[i % 8], i % 2 ? 300 : 100 * 1000,
+                               i % 4 < 2 ? 'x' : (char)('b' - b));
+            fill_numbers(&rng, batches[b], 1, small_number, 0);
+        }
+        testing_table t;
+        testing_table_init(&t, schema, batches, 2);
+        ra_sort_key keys[2] = {a_key(&rng, 0), a_key(&rng, 1)};
+        assert_sorted(&t.table, keys, 2, i);
+        testing_table_fini(&t);
+    }
+}
+
+// Numbers that need all their words, of either sign.
+static void wide_decimals_sort(void **state) {
+    (void)state;
+    enum { N = 2000 };
+    for (int wide = 0; wide < 2; wide++) {
+        int width = wide ? 32 : 16;
+        ra_error err;
+        ra_schema *schema = testing_schema_of((ra_field){
+            .type = wide ? RA_TYPE_DECIMAL256 : RA_TYPE_DECIMAL128, .precision = wide ? 76 : 38});
+        ra_batch *batch;
+        must(ra_batch_new(schema, N, &batch, &err), &err);
+        testing_rng rng = {9};
+        uint8_t *values = testing_alloc(batch, N * width);
+        for (int i = 0; i < N; i++) {
+            for (int k = 0; k < width; k++)
+                values[i * width + k] = (uint8_t)testing_below(&rng, 3);
+            uint8_t *top = &values[(i + 1) * width - 1];
+            *top = testing_one_in(&rng, 2) ? 0xFE : 0x01;
+        }
+        batch->columns[0].buffers[0] = (ra_span){values, N * width};
+        testing_table t;
+        testing_table_init(&t, schema, &batch, 1);
+        ra_sort_key key = {.column = 0, .descending = wide};
+        assert_sorted(&t.table, &key, 1, 0);
         testing_table_fini(&t);
     }
 }
@@ -587,7 +682,10 @@ int main(void) {
         cmocka_unit_test(unions_and_maps_are_refused_by_name),
         cmocka_unit_test(large_columns_of_numbers_sort),
         cmocka_unit_test(large_pairs_of_numbers_sort),
+        cmocka_unit_test(more_keys_than_are_encoded_sort),
         cmocka_unit_test(strings_that_differ_late_sort),
+        cmocka_unit_test(strings_of_one_length_sort),
+        cmocka_unit_test(wide_decimals_sort),
         cmocka_unit_test(long_runs_of_lists_are_merged_in_parallel),
         cmocka_unit_test(zeros_are_equal_and_nan_stand_by_the_nulls),
         cmocka_unit_test(a_null_struct_is_as_one_of_nulls),

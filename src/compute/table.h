@@ -32,7 +32,8 @@ typedef struct {
     uint32_t row;
 } ra_row;
 
-// Where results go, batch by batch in order; `add` borrows the batch.
+// Where results go, batch by batch in order; `add` borrows the batch and is called by one thread at
+// a time, not always the caller's.
 typedef struct {
     int (*add)(void *context, ra_batch *batch, ra_error *err);
     void *context;

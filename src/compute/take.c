@@ -4,6 +4,8 @@
 #include "compute/gather.h"
 #include "compute/methods.h"
 
+enum { FEW_INDICES = 64 * 1024 };
+
 typedef struct {
     const ra_compute *compute;
     const ra_gather_plan *plan;
@@ -148,21 +150,50 @@ static int take_all(take_run *take, ra_batch_sink *sink, ra_error *err) {
     return ra_morsels_run(take->compute, n_morsels, take_morsel, take, sink, err);
 }
 
+// A few rows need not have all dictionaries unified: marks the batches that the rows are of.
+// Nothing is marked, and `*used` NULL, where that would not pay.
+static int mark_used(const take_run *take, const ra_table *table, ra_scratch *memory, bool **used,
+                     ra_error *err) {
+    int64_t n = take->indices->length;
+    *used = NULL;
+    if (table->schema->n_dictionaries == 0 || n > FEW_INDICES || n == 0)
+        return 0;
+    ra_scratch row_memory;
+    RA_TRY(ra_scratch_alloc(take->compute, n, sizeof(ra_row), &row_memory, err));
+    ra_row *rows = row_memory.data;
+    int rc = resolve_range(take, 0, n, rows, err);
+    if (rc == 0)
+        rc = ra_scratch_calloc(take->compute, table->n_batches, sizeof(bool), memory, err);
+    if (rc == 0) {
+        *used = memory->data;
+        for (int64_t i = 0; i < n; i++)
+            if (rows[i].batch != RA_ROW_NULL)
+                (*used)[rows[i].batch] = true;
+    }
+    ra_scratch_free(take->compute, &row_memory);
+    return rc;
+}
+
 int ra_take(const ra_compute *compute, const ra_table *table, const ra_column *indices,
             ra_batch_sink *sink, ra_error *err) {
     take_run take = {.compute = compute, .indices = indices};
     RA_TRY(check_indices(indices, err));
-    ra_gather_plan *plan;
-    RA_TRY(ra_gather_plan_new(compute, table, &plan, err));
-    take.plan = plan;
-    ra_scratch memory = {0};
-    int rc = ra_row_locator_init(compute, table, &take.locator, err);
+    RA_TRY(ra_row_locator_init(compute, table, &take.locator, err));
+    ra_gather_plan *plan = NULL;
+    ra_scratch memory[2] = {{0}};
+    bool *used = NULL;
+    int rc = start_chunks(&take, &memory[0], err);
     if (rc == 0)
-        rc = start_chunks(&take, &memory, err);
+        rc = mark_used(&take, table, &memory[1], &used, err);
     if (rc == 0)
+        rc = ra_gather_plan_new(compute, table, used, &plan, err);
+    if (rc == 0) {
+        take.plan = plan;
         rc = take_all(&take, sink, err);
-    ra_scratch_free(compute, &memory);
-    ra_row_locator_fini(compute, &take.locator);
+    }
     ra_gather_plan_free(plan);
+    ra_scratch_free(compute, &memory[0]);
+    ra_scratch_free(compute, &memory[1]);
+    ra_row_locator_fini(compute, &take.locator);
     return rc;
 }

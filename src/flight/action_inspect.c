@@ -68,7 +68,7 @@ static int reply_plan(ra_call *call, const ra_plan *plan, ra_error *err) {
         json_t *fields = json_array();
         for (int i = 0; i < schema->n_fields; i++)
             json_array_append_new(fields, field_json(&schema->fields[i]));
-        json_t *plan_json = json_loadb(canonical.data, canonical.len, 0, NULL);
+        json_t *plan_json = json_loadb(canonical.data, canonical.len, JSON_ALLOW_NUL, NULL);
         json_t *answer = json_pack("{s:o, s:s%, s:o}", "plan", plan_json, "schema",
                                    (const char *)base64.data, base64.len, "fields", fields);
         rc = ra_action_reply_json(call, answer, err);

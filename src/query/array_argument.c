@@ -182,7 +182,8 @@ static int bind_column(ra_binder *b, json_t *value, ra_array_role role, ra_array
                        ra_error *err) {
     ra_shape shape;
     argument->source = RA_ARRAY_COLUMN;
-    RA_TRY(ra_bind_relation(b, value, "column", &shape, &argument->relation, err));
+    static const char *const keys[] = {"column", NULL};
+    RA_TRY(ra_bind_relation(b, value, keys, &shape, &argument->relation, err));
     int rc = ra_bind_column(&shape, json_object_get(value, "column"), &argument->column, err);
     if (rc == 0)
         rc = ra_array_role_check(role, shape.columns[argument->column].field, err);

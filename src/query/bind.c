@@ -16,7 +16,7 @@ static bool is_one_of(ra_str key, const char *const *known) {
 }
 
 static int check_keys(json_t *object, const char *what, const char *const *known,
-                      const char *extra_key, ra_error *err) {
+                      const char *const *extra, ra_error *err) {
     const char *key;
     size_t key_len;
     json_t *value;
@@ -24,7 +24,7 @@ static int check_keys(json_t *object, const char *what, const char *const *known
         RA_FAIL(err, MALFORMED_REQUEST, "%s must be an object", what);
     json_object_keylen_foreach(object, key, key_len, value) {
         ra_str name = {key, key_len};
-        if (is_one_of(name, known) || (extra_key && ra_str_eq(name, ra_str_of(extra_key))))
+        if (is_one_of(name, known) || (extra && is_one_of(name, extra)))
             continue;
         RA_FAIL(err, MALFORMED_REQUEST, "%s has an unknown key '%.*s'", what, RA_STR_ARG(name));
     }
@@ -101,7 +101,7 @@ static int find_source(ra_binder *b, const source *s, ra_version **out, ra_error
     ra_flight *flight =
         s->by_id ? ra_snapshot_get(b->snapshot, s->id) : ra_snapshot_find(b->snapshot, s->name);
     ra_version *version = flight ? find_version(flight, s->version) : NULL;
-    if (version) {
+    if (version && !version->is_lost) {
         ra_flight_touch(flight);
         *out = ra_version_ref(version);
     } else {
@@ -193,8 +193,8 @@ static int bind_step(ra_binder *b, ra_relation *relation, json_t *given, ra_erro
     return add_step(b, relation, method, arguments, err);
 }
 
-static int bind_chain(ra_binder *b, json_t *command, const char *extra_key, ra_relation *relation,
-                      ra_error *err);
+static int bind_chain(ra_binder *b, json_t *command, const char *const *extra_keys,
+                      ra_relation *relation, ra_error *err);
 
 // {"concat": {"tables": [first, …]}} in place of a source: the first table, then a step with the
 // others.
@@ -213,23 +213,15 @@ static int bind_concat_source(ra_binder *b, json_t *arguments, ra_relation *rela
     RA_TRY(bind_chain(b, json_array_get(args[0], 0), NULL, relation, err));
     if (json_array_size(args[0]) == 1)
         return ra_bind_promote_options(args[1], err);
-    int rc = 0;
-    json_t *rest = json_copy(arguments), *tables = json_copy(args[0]);
-    if (!rest || !tables || json_array_remove(tables, 0) != 0 ||
-        json_object_set(rest, "tables", tables) != 0)
-        rc = ra_error_set(err, RA_REASON_OUT_OF_MEMORY, "no memory for a command");
-    else
-        rc = add_step(b, relation, method, rest, err);
-    json_decref(rest);
-    json_decref(tables);
-    return rc;
+    b->n_tables_bound = 1;
+    return add_step(b, relation, method, arguments, err);
 }
 
 // The source and the steps of a command, appended to `relation`, whose shape is the binder's.
-static int bind_chain(ra_binder *b, json_t *command, const char *extra_key, ra_relation *relation,
-                      ra_error *err) {
+static int bind_chain(ra_binder *b, json_t *command, const char *const *extra_keys,
+                      ra_relation *relation, ra_error *err) {
     static const char *const keys[] = {"from", "concat", "do", NULL};
-    RA_TRY(check_keys(command, "a command inside a command", keys, extra_key, err));
+    RA_TRY(check_keys(command, "a command", keys, extra_keys, err));
     json_t *from = json_object_get(command, "from"), *concat = json_object_get(command, "concat");
     json_t *steps = json_object_get(command, "do");
     if (!from == !concat)
@@ -255,7 +247,7 @@ static int bind_chain(ra_binder *b, json_t *command, const char *extra_key, ra_r
     return 0;
 }
 
-int ra_bind_relation(ra_binder *b, json_t *command, const char *extra_key, ra_shape *shape,
+int ra_bind_relation(ra_binder *b, json_t *command, const char *const *extra_keys, ra_shape *shape,
                      ra_relation **out, ra_error *err) {
     ra_shape *outer = b->shape;
     *out = NULL;
@@ -264,7 +256,7 @@ int ra_bind_relation(ra_binder *b, json_t *command, const char *extra_key, ra_sh
     RA_TRY(ra_plan_alloc(b->plan, 1, sizeof *relation, &relation, err));
     relation->last = &relation->steps;
     b->shape = shape;
-    int rc = bind_chain(b, command, extra_key, relation, err);
+    int rc = bind_chain(b, command, extra_keys, relation, err);
     b->shape = outer;
     if (rc == 0)
         rc = ra_canonical_printf(b, err, "]");
@@ -309,19 +301,12 @@ static int read_publishing(ra_plan *plan, json_t *command, ra_error *err) {
 }
 
 int ra_bind_command(ra_binder *b, const ra_command_tree *command, ra_error *err) {
-    static const char *const keys[] = {"from",      "concat",     "do",      "as",
-                                       "if_exists", "if_version", "publish", NULL};
+    static const char *const keys[] = {"as", "if_exists", "if_version", "publish", NULL};
     ra_shape shape;
-    RA_TRY(check_keys(command->root, "the command", keys, NULL, err));
+    if (!json_is_object(command->root))
+        RA_FAIL(err, MALFORMED_REQUEST, "a command must be an object");
     RA_TRY(read_publishing(b->plan, command->root, err));
-    // What is read already would be refused in a command inside a command.
-    json_t *chain = json_copy(command->root);
-    if (!chain)
-        RA_FAIL(err, OUT_OF_MEMORY, "no memory for a command");
-    for (const char *const *key = keys + 3; *key; key++)
-        json_object_del(chain, *key);
-    int rc = ra_bind_relation(b, chain, NULL, &shape, &b->plan->root, err);
-    json_decref(chain);
+    int rc = ra_bind_relation(b, command->root, keys, &shape, &b->plan->root, err);
     RA_TRY(rc);
     rc = ra_shape_schema(&shape, &b->plan->schema, err);
     if (rc == 0)

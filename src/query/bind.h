@@ -15,16 +15,17 @@ struct ra_binder {
     bool is_legacy;
     int n_steps;  // of the whole command, as is n_sources
     int n_sources;
+    int n_tables_bound;  // of the next concat: those that are the relation's source already
 };
 
 // Binds a whole command into `plan`, which is new and zeroed but for `engine` and `refs`.
 RA_MUST int ra_bind_command(ra_binder *binder, const ra_command_tree *command, ra_error *err);
 
 // A command inside another one: {"from": …, "do": […]}, or with "concat" instead of "from"; other
-// keys are refused but for `extra_key` (NULL: none). The relation lives in the plan; its schema
-// goes to `shape`, which is the caller's to fini if *out is not NULL. Its canonical text is
-// appended without the closing brace.
-RA_MUST int ra_bind_relation(ra_binder *binder, json_t *command, const char *extra_key,
+// keys are refused but for `extra_keys` (ended by NULL; NULL: none). The relation lives in the
+// plan; its schema goes to `shape`, which is the caller's to fini if *out is not NULL. Its
+// canonical text is appended without the closing brace.
+RA_MUST int ra_bind_relation(ra_binder *binder, json_t *command, const char *const *extra_keys,
                              ra_shape *shape, ra_relation **out, ra_error *err);
 
 // The column that a name or position (from the end if negative) means. KEY_ERROR,

@@ -86,18 +86,19 @@ int ra_bind_promote_options(json_t *given, ra_error *err) {
 }
 
 int ra_bind_concat(ra_binder *b, ra_step *step, json_t *const *args, ra_error *err) {
+    size_t first = (size_t)b->n_tables_bound, n = json_array_size(args[0]);
+    b->n_tables_bound = 0;
     RA_TRY(ra_bind_promote_options(args[1], err));
     if (!json_is_array(args[0]))
         RA_FAIL(err, TYPE_ERROR, "concat: tables must be a list of commands");
-    size_t n = json_array_size(args[0]);
     if (n == 0)
         RA_FAIL(err, INVALID_ARGUMENT, "Must pass at least one table");
-    RA_TRY(ra_plan_alloc(b->plan, n, sizeof step->concat.tables[0], &step->concat.tables, err));
-    step->concat.n = (int)n;
+    step->concat.n = (int)(n - first);
+    RA_TRY(ra_plan_alloc(b->plan, n - first, sizeof step->concat.tables[0], &step->concat.tables,
+                         err));
     RA_TRY(ra_canonical_printf(b, err, "\"tables\":["));
-    for (size_t i = 0; i < n; i++) {
-        json_t *table = json_array_get(args[0], i);
-        RA_TRY(bind_table(b, table, (int)i, &step->concat.tables[i], err));
-    }
+    for (int i = 0; i < step->concat.n; i++)
+        RA_TRY(bind_table(b, json_array_get(args[0], first + (size_t)i), i, &step->concat.tables[i],
+                          err));
     return ra_canonical_printf(b, err, "],\"promote_options\":\"none\"");
 }

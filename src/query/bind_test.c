@@ -35,12 +35,13 @@ static void commands_that_are_no_json_name_the_place(void **state) {
         {"", RA_REASON_INVALID_ARGUMENT, "begins with"},
         {"x", RA_REASON_INVALID_ARGUMENT, "begins with"},
         {" {}", RA_REASON_INVALID_ARGUMENT, "begins with"},
-        {"{", RA_REASON_MALFORMED_REQUEST, "line 1, column 1"},
+        {"{", RA_REASON_MALFORMED_REQUEST, "line 1, column 2 (byte 1)"},
         {"{\"from\": {\"id\": 0},\n \"do\": [}", RA_REASON_MALFORMED_REQUEST, "line 2"},
         {"{\"from\": {\"id\": 0}} x", RA_REASON_MALFORMED_REQUEST, "line 1"},
-        {"{\"from\": {\"id\": 0, \"id\": 1}}", RA_REASON_MALFORMED_REQUEST, "duplicate"},
-        {"{\"from\": {\"id\": 99999999999999999999}}", RA_REASON_MALFORMED_REQUEST, "too big"},
-        {"{\"from\": {\"id\": 1e999}}", RA_REASON_MALFORMED_REQUEST, "real number"},
+        {"{\"from\": {\"id\": 0, \"id\": 1}}", RA_REASON_MALFORMED_REQUEST, "duplicate key"},
+        {"{\"from\": {\"id\": 99999999999999999999}}", RA_REASON_MALFORMED_REQUEST,
+         "beyond 64 bits"},
+        {"{\"from\": {\"id\": 1e999}}", RA_REASON_MALFORMED_REQUEST, "out of range"},
         {"{\"from\": {\"name\": \"\xff\"}}", RA_REASON_MALFORMED_REQUEST, "UTF-8 at byte 19"},
         {"{\"from\": {\"name\": \"\\ud800\"}}", RA_REASON_MALFORMED_REQUEST, "line 1"},
         {"{\"fr\\u0000om\": 1}", RA_REASON_MALFORMED_REQUEST, "line 1"},
@@ -396,8 +397,8 @@ static void canonical_text_is_itself_a_command(void **state) {
         STEP("\"replace_schema_metadata\":{\"metadata\":[[{\"base64\":\"/w==\"},\"v\"]]}"),
         STEP("\"take\":{\"indices\":{\"from\":{\"id\":2},\"do\":[{\"slice\":{}}],\"column\":0}}"),
         STEP("\"filter\":{\"mask\":{\"stream\":true}}"),
-        "{\"concat\":{\"tables\":[{\"from\":{\"id\":1}},{\"from\":{\"id\":1},\"do\":"
-        "[{\"slice\":{}}]}]},\"do\":[{\"drop_null\":{}}]}",
+        ("{\"concat\":{\"tables\":[{\"from\":{\"id\":1}},{\"from\":{\"id\":1},\"do\":"
+         "[{\"slice\":{}}]}]},\"do\":[{\"drop_null\":{}}]}"),
     };
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         char *once = testing_canonical(&t, commands[i]), *twice = testing_canonical(&t, once);
@@ -450,7 +451,7 @@ static char *repeat(const char *head, const char *unit, size_t n, const char *ta
 static void assert_fails_fast(char *command, ra_reason reason, const char *words) {
     int64_t start = ra_os_now_ns();
     assert_fails(&t, command, reason, words);
-    assert_true(ra_os_now_ns() - start < 3 * 1000000000LL);
+    assert_true(ra_os_now_ns() - start < 10 * 1000000000LL);
     free(command);
 }
 
@@ -480,6 +481,49 @@ static void hostile_commands_are_refused_quickly(void **state) {
     assert_fails_fast(repeat("", "0", 1000000, "$x${}${}"), RA_REASON_UNKNOWN_METHOD, "'x'");
     assert_fails_fast(repeat("0$take${0: [", "9,", 500000, "None]}${}"),
                       RA_REASON_INDEX_OUT_OF_BOUNDS, "out of bounds");
+}
+
+// A table of `n` columns "0", "1", …, published as "wide".
+static void publish_wide(int n) {
+    char *fields = malloc((size_t)n * 8), *columns = malloc((size_t)n * 4);
+    size_t at = 0, to = 0;
+    columns[to++] = '[';
+    for (int i = 0; i < n; i++) {
+        at += (size_t)sprintf(fields + at, i > 0 ? " i:%d" : "i:%d", i);
+        to += (size_t)sprintf(columns + to, i > 0 ? ",[]" : "[]");
+    }
+    strcpy(columns + to, "]");
+    TESTING_PUBLISH(&t, "wide", fields, columns);
+    free(fields);
+    free(columns);
+}
+
+static void long_chains_on_wide_tables_bind_quickly(void **state) {
+    (void)state;
+    static const char *const steps[] = {
+        "{\"rename_columns\":{\"names\":{\"0\":\"0\"}}},",
+        "{\"sort_by\":{\"sorting\":\"9999\"}},",
+        "{\"sort_by\":{\"sorting\":[[\"9\",\"ascending\"],[\"8\",\"ascending\"],[\"7\","
+        "\"ascending\"],"
+        "[\"6\",\"ascending\"],[\"5\",\"ascending\"],[\"4\",\"ascending\"]]}},",
+        "{\"replace_schema_metadata\":{}},",
+        "{\"flatten\":{}},",
+        "{\"concat\":{\"tables\":[{\"from\":{\"name\":\"wide\"},\"do\":[{\"slice\":{}}]}]}},",
+    };
+    publish_wide(10000);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        char *command =
+            repeat("{\"from\":{\"name\":\"wide\"},\"do\":[", steps[i], 500, "{\"slice\":{}}]}");
+        ra_plan *plan;
+        ra_error err;
+        int64_t start = ra_os_now_ns();
+        assert_ok(ra_plan_new(t.engine, ra_str_of(command), &plan, &err), &err);
+        int64_t ms = (ra_os_now_ns() - start) / 1000000;
+        if (ms > 15000)  // below 100 ms when nothing else runs; sanitizers and neighbours cost
+            fail_msg("%s takes %d ms", steps[i], (int)ms);
+        ra_plan_unref(plan);
+        free(command);
+    }
 }
 
 static void commands_inside_commands_nest_to_the_limit(void **state) {
@@ -527,13 +571,14 @@ static void every_failed_allocation_is_out_of_memory(void **state) {
     static const char *const commands[] = {
         "0$take${0: [1, None, 0]}${}",
         "0$select${0: 'ab'}${}",
-        "{\"from\":{\"id\":0},\"do\":[{\"filter\":{\"mask\":[true,false,null]}},{\"flatten\":{}},"
-        "{\"rename_columns\":{\"names\":{\"a\":\"z\"}}},{\"sort_by\":{\"sorting\":\"z\"}},"
-        "{\"replace_schema_metadata\":{\"metadata\":[[\"k\",{\"base64\":\"AA==\"}]]}},"
-        "{\"drop\":{\"columns\":\"b\"}}],\"as\":\"n\"}",
+        ("{\"from\":{\"id\":0},\"do\":[{\"filter\":{\"mask\":[true,false,null]}},{\"flatten\":{}},"
+         "{\"rename_columns\":{\"names\":{\"a\":\"z\"}}},{\"sort_by\":{\"sorting\":\"z\"}},"
+         "{\"replace_schema_metadata\":{\"metadata\":[[\"k\",{\"base64\":\"AA==\"}]]}},"
+         "{\"drop\":{\"columns\":\"b\"}}],\"as\":\"n\"}"),
         "{\"concat\":{\"tables\":[{\"from\":{\"id\":1}},{\"from\":{\"id\":1}}]}}",
-        "{\"from\":{\"id\":0},\"do\":[{\"take\":{\"indices\":{\"from\":{\"id\":2},\"column\":\"i\"}"
-        "}}]}",
+        ("{\"from\":{\"id\":0},\"do\":[{\"take\":{\"indices\":{\"from\":{\"id\":2},\"column\":"
+         "\"i\"}"
+         "}}]}"),
     };
     for (size_t c = 0; c < sizeof commands / sizeof commands[0]; c++) {
         int rc = -1;
@@ -578,6 +623,7 @@ int main(void) {
         cmocka_unit_test(long_arrays_are_known_by_their_content),
         cmocka_unit_test(only_one_argument_may_be_streamed),
         cmocka_unit_test(hostile_commands_are_refused_quickly),
+        cmocka_unit_test(long_chains_on_wide_tables_bind_quickly),
         cmocka_unit_test(commands_inside_commands_nest_to_the_limit),
         cmocka_unit_test(a_changed_command_never_misbehaves),
         cmocka_unit_test(every_failed_allocation_is_out_of_memory),

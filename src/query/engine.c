@@ -5,6 +5,7 @@
 #include "base/os.h"
 #include "query/bind.h"
 #include "query/canonical.h"
+#include "query/command_tree.h"
 #include "query/job.h"
 
 int ra_engine_new(const ra_engine_options *options, ra_engine **out, ra_error *err) {
@@ -52,6 +53,9 @@ int ra_plan_new(ra_engine *engine, ra_str text, ra_plan **out, ra_error *err) {
     int rc = ra_command_tree_read(text, plan->budget, &command, err);
     if (rc == 0)
         rc = bind(plan, &command, text, err);
+    if (rc == 0)
+        rc = ra_plan_charge(plan, (int64_t)(plan->arena.total_bytes + plan->canonical.capacity),
+                            err);
     ra_command_tree_fini(&command);
     if (rc != 0) {
         ra_plan_unref(plan);

@@ -1,6 +1,9 @@
 // Commands that run: what they give, what they publish, who shares a run.
 #include <glob.h>
+#include <unistd.h>
 
+#include "query/job.h"
+#include "query/run.h"
 #include "query/testing_store.h"
 
 static testing_store t;
@@ -147,7 +150,7 @@ static void the_same_question_gives_the_same_flight(void **state) {
     ra_flight *flight = ra_plan_find(t.engine, plan, &version);
     assert_non_null(flight);
     assert_int_equal(flight->id, id);
-    assert_string_equal(flight->legacy_command.data, "2$slice${0: 1}${}");
+    assert_true(ra_str_eq(flight->legacy_command, RA_STR("2$slice${0: 1}${}")));
     assert_int_equal(flight->kind, RA_KIND_RESULT);
     assert_true(ra_str_eq(flight->created_by, RA_STR("tester")));
     ra_flight_unref(flight);
@@ -254,30 +257,26 @@ static void combine_chunks_marks_the_result(void **state) {
     ra_outcome_fini(&outcome);
 }
 
-// Keeps the only job thread busy until it is let go.
+// Keeps a job thread busy until it is let go.
 typedef struct {
     ra_task task;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool free;
+    bool is_free;
+    bool has_ended;
 } blocker;
+
+enum { N_BLOCKERS = 4 };  // the fixture's job threads
 
 static void block(ra_task *task) {
     blocker *b = (blocker *)task;
     pthread_mutex_lock(&b->lock);
-    while (!b->free)
+    while (!b->is_free)
         pthread_cond_wait(&b->wake, &b->lock);
-    pthread_mutex_unlock(&b->lock);
-}
-
-static void unblock(blocker *b) {
-    pthread_mutex_lock(&b->lock);
-    b->free = true;
+    b->has_ended = true;
     pthread_cond_signal(&b->wake);
     pthread_mutex_unlock(&b->lock);
 }
-
-enum { N_BLOCKERS = 4 };  // the fixture's job threads
 
 static void block_all(blocker *blockers) {
     for (int i = 0; i < N_BLOCKERS; i++) {
@@ -288,9 +287,30 @@ static void block_all(blocker *blockers) {
     }
 }
 
+static void unblock_all(blocker *blockers) {
+    for (int i = 0; i < N_BLOCKERS; i++) {
+        blocker *b = &blockers[i];
+        pthread_mutex_lock(&b->lock);
+        b->is_free = true;
+        pthread_cond_signal(&b->wake);
+        while (!b->has_ended)
+            pthread_cond_wait(&b->wake, &b->lock);
+        pthread_mutex_unlock(&b->lock);
+    }
+}
+
+static int n_jobs(void) {
+    pthread_mutex_lock(&t.engine->lock);
+    int n = t.engine->n_jobs;
+    pthread_mutex_unlock(&t.engine->lock);
+    return n;
+}
+
 static void equal_questions_at_once_share_one_run(void **state) {
     (void)state;
-    blocker blockers[N_BLOCKERS];
+    static blocker blockers[N_BLOCKERS];
+    while (n_jobs() > 0)  // one that has answered may still be ending
+        usleep(100);
     block_all(blockers);
     testing_waiter waiting[3];
     ra_waiter *waiters[3];
@@ -306,9 +326,9 @@ static void equal_questions_at_once_share_one_run(void **state) {
                   &err);
         ra_plan_unref(plan);
     }
+    assert_int_equal(n_jobs(), 1);
     assert_true(ra_waiter_leave(waiters[1]));
-    for (int i = 0; i < N_BLOCKERS; i++)
-        unblock(&blockers[i]);
+    unblock_all(blockers);
     testing_wait(&waiting[0]);
     testing_wait(&waiting[2]);
     assert_false(waiting[1].done);
@@ -325,7 +345,7 @@ static void equal_questions_at_once_share_one_run(void **state) {
 
 static void the_last_waiter_to_leave_cancels(void **state) {
     (void)state;
-    blocker blockers[N_BLOCKERS];
+    static blocker blockers[N_BLOCKERS];
     block_all(blockers);
     testing_waiter waiting = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
     ra_waiter *waiter;
@@ -337,8 +357,7 @@ static void the_last_waiter_to_leave_cancels(void **state) {
         ra_engine_run(t.engine, plan, NULL, RA_STR("x"), testing_done, &waiting, &waiter, &err),
         &err);
     assert_true(ra_waiter_leave(waiter));
-    for (int i = 0; i < N_BLOCKERS; i++)
-        unblock(&blockers[i]);
+    unblock_all(blockers);
     assert_null(ra_plan_find(t.engine, plan, &version));
     // Asked again, it runs.
     assert_ok(
@@ -348,6 +367,43 @@ static void the_last_waiter_to_leave_cancels(void **state) {
     assert_false(ra_waiter_leave(waiter));
     assert_int_equal(waiting.outcome.err.code, 0);
     ra_outcome_fini(&waiting.outcome);
+    ra_plan_unref(plan);
+}
+
+static bool is_running(void) {
+    pthread_mutex_lock(&t.engine->lock);
+    bool running = t.engine->joinable && t.engine->joinable->state == RA_JOB_RUNNING;
+    pthread_mutex_unlock(&t.engine->lock);
+    return running;
+}
+
+static void a_run_that_nobody_waits_for_stops_and_publishes_nothing(void **state) {
+    (void)state;
+    char command[16384];
+    size_t n = (size_t)sprintf(command, "{\"from\":{\"id\":2},\"do\":[");
+    for (int i = 0; i < 400; i++)
+        n += (size_t)sprintf(command + n, "{\"sort_by\":{\"sorting\":\"n\"}},");
+    sprintf(command + n, "{\"drop_null\":{}}]}");
+    testing_waiter waiting = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+    ra_waiter *waiter;
+    ra_plan *plan;
+    ra_error err;
+    ra_version *version;
+    assert_ok(ra_plan_new(t.engine, ra_str_of(command), &plan, &err), &err);
+    assert_ok(
+        ra_engine_run(t.engine, plan, NULL, RA_STR("x"), testing_done, &waiting, &waiter, &err),
+        &err);
+    while (!is_running() && n_jobs() > 0)
+        usleep(100);
+    if (!ra_waiter_leave(waiter)) {  // it was quicker than this thread
+        testing_wait(&waiting);
+        ra_outcome_fini(&waiting.outcome);
+        ra_plan_unref(plan);
+        return;
+    }
+    while (n_jobs() > 0)
+        usleep(1000);
+    assert_null(ra_plan_find(t.engine, plan, &version));
     ra_plan_unref(plan);
 }
 
@@ -385,16 +441,18 @@ static void asking_and_leaving_at_random_loses_nothing(void **state) {
         pthread_join(threads[i], NULL);
 }
 
-// Changes the last byte of every segment's batches, before the footer.
-static void damage_segments(const char *dir) {
-    char pattern[128];
+// Changes a value in the store's only segment, or cuts it off.
+static void damage_segment(const testing_store *store, bool cut) {
+    char pattern[128], bytes[4096];
     glob_t files;
-    snprintf(pattern, sizeof pattern, "%s/.remote-arrow/segments/*.arrow", dir);
+    snprintf(pattern, sizeof pattern, "%s/.remote-arrow/segments/*.arrow", store->dir);
     assert_int_equal(glob(pattern, 0, NULL, &files), 0);
-    for (size_t i = 0; i < files.gl_pathc; i++) {
-        FILE *file = fopen(files.gl_pathv[i], "r+b");
+    assert_int_equal(files.gl_pathc, 1);
+    if (cut) {
+        assert_int_equal(truncate(files.gl_pathv[0], 100), 0);
+    } else {
+        FILE *file = fopen(files.gl_pathv[0], "r+b");
         assert_non_null(file);
-        char bytes[4096];
         size_t n = fread(bytes, 1, sizeof bytes, file);
         char *value = memmem(bytes, n, "precious", 8);
         assert_non_null(value);
@@ -407,19 +465,70 @@ static void damage_segments(const char *dir) {
 
 static void damaged_data_names_the_flight(void **state) {
     (void)state;
-    testing_store own;
-    testing_store_open(&own);
-    TESTING_PUBLISH(&own, "x", "s:a", "[[\"precious\",\"more\"]]");
-    testing_store_stop(&own);
-    damage_segments(own.dir);
-    testing_store_start(&own);
-    ra_outcome outcome;
-    testing_run(&own, "0$take${0: [1]}${}", &outcome);
-    assert_int_equal(outcome.err.reason, RA_REASON_DATA_LOSS);
-    assert_int_equal(outcome.err.flight, 0);
-    assert_non_null(strstr(outcome.err.message, "Flight 0"));
-    ra_outcome_fini(&outcome);
-    testing_store_close(&own);
+    for (int cut = 0; cut < 2; cut++) {
+        testing_store own;
+        ra_outcome outcome;
+        testing_store_open(&own);
+        TESTING_PUBLISH(&own, "x", "s:a", "[[\"precious\",\"more\"]]");
+        testing_store_stop(&own);
+        damage_segment(&own, cut);
+        testing_store_start(&own);
+        testing_run(&own, cut ? "0$select${0: 'a'}${}" : "0$take${0: [1]}${}", &outcome);
+        assert_int_equal(outcome.err.reason, RA_REASON_DATA_LOSS);
+        assert_int_equal(outcome.err.flight, 0);
+        assert_non_null(strstr(outcome.err.message, "Flight 0"));
+        ra_outcome_fini(&outcome);
+        testing_store_close(&own);
+    }
+}
+
+static atomic_int allocations_left;
+static int fail_allocation(void *context, const ra_os_event *event) {
+    (void)context;
+    return event->call == RA_OS_ALLOC && atomic_fetch_sub(&allocations_left, 1) == 0 ? 12 : 0;
+}
+
+// Runs a plan on this thread alone.
+static int run_here(const ra_plan *plan, ra_error *err) {
+    ra_run run = {.store = t.store, .compute = {.budget = &t.budget}, .flight = -1};
+    ra_content *content = NULL;
+    int rc = ra_run_relation(&run, plan->root, &content, err);
+    ra_content_unref(content);
+    return rc;
+}
+
+static void every_failed_allocation_of_a_run_is_out_of_memory(void **state) {
+    (void)state;
+    static const char *const commands[] = {
+        "2$take${0: [4, None]}${}",
+        "0$sort_by${0: '.s.x'}${}",
+        "0$flatten${}${}",
+        "2$combine_chunks${}${}",
+        "1$rename_columns${0: {'i': 'j'}}${}",
+        ("{\"from\":{\"id\":0},\"do\":[{\"filter\":{\"mask\":{\"from\":{\"id\":1},\"column\":\"r\"}"
+         "}},"
+         "{\"slice\":{\"offset\":1}},{\"replace_schema_metadata\":{}},{\"select\":{\"columns\":[0]}"
+         "}]}"),
+        "{\"concat\":{\"tables\":[{\"from\":{\"id\":2}},{\"from\":{\"id\":2}}]}}",
+    };
+    for (size_t c = 0; c < sizeof commands / sizeof commands[0]; c++) {
+        ra_plan *plan;
+        ra_error err;
+        assert_ok(ra_plan_new(t.engine, ra_str_of(commands[c]), &plan, &err), &err);
+        int64_t used = ra_budget_used(&t.budget);
+        int rc = -1;
+        for (int i = 0; rc != 0; i++) {
+            atomic_store(&allocations_left, i);
+            ra_os_set_gate(fail_allocation, NULL);
+            rc = run_here(plan, &err);
+            ra_os_set_gate(NULL, NULL);
+            if (rc != 0 && err.reason != RA_REASON_OUT_OF_MEMORY && err.reason != RA_REASON_LIMIT)
+                fail_msg("%s, allocation %d: %s", commands[c], i, err.message);
+            assert_int_equal(ra_budget_used(&t.budget), used);
+            assert_true(i < 2000);
+        }
+        ra_plan_unref(plan);
+    }
 }
 
 int main(void) {
@@ -437,8 +546,10 @@ int main(void) {
         cmocka_unit_test(combine_chunks_marks_the_result),
         cmocka_unit_test(equal_questions_at_once_share_one_run),
         cmocka_unit_test(the_last_waiter_to_leave_cancels),
+        cmocka_unit_test(a_run_that_nobody_waits_for_stops_and_publishes_nothing),
         cmocka_unit_test(asking_and_leaving_at_random_loses_nothing),
         cmocka_unit_test(damaged_data_names_the_flight),
+        cmocka_unit_test(every_failed_allocation_of_a_run_is_out_of_memory),
     };
     return cmocka_run_group_tests(tests, open_store, close_store);
 }

@@ -7,6 +7,7 @@
 #include "base/os.h"
 #include "base/testing.h"
 #include "base/utf8.h"
+#include "query/reader.h"
 
 static int read_text(ra_str text, json_t **out, ra_error *err) {
     size_t at = 0;
@@ -233,6 +234,21 @@ static void deep_nesting_is_refused_at_once(void **state) {
     free(json);
 }
 
+static void numbers_of_every_length_stay_in_their_buffer(void **state) {
+    (void)state;
+    for (size_t n = 1; n < 600; n++) {
+        ra_str zeros = repeat("0", n, ""), ones = repeat("1", n, ".");
+        char *json = as_json(zeros);
+        assert_string_equal(json, "0");
+        free(json);
+        json = as_json(ones);
+        assert_true((json != NULL) == (n < 310));
+        free(json);
+        free((char *)zeros.data);
+        free((char *)ones.data);
+    }
+}
+
 static void long_texts_take_linear_time(void **state) {
     (void)state;
     static const struct {
@@ -447,6 +463,7 @@ int main(void) {
         cmocka_unit_test(broken_containers_are_refused),
         cmocka_unit_test(the_error_names_the_byte),
         cmocka_unit_test(deep_nesting_is_refused_at_once),
+        cmocka_unit_test(numbers_of_every_length_stay_in_their_buffer),
         cmocka_unit_test(long_texts_take_linear_time),
         cmocka_unit_test(what_python_prints_reads_back),
         cmocka_unit_test(cut_and_changed_texts_never_misbehave),

@@ -1,4 +1,6 @@
 // What a job does: run the plan, publish its end.
+#include <inttypes.h>
+
 #include "base/log.h"
 #include "query/job.h"
 #include "query/run.h"
@@ -34,17 +36,18 @@ static int check_name(const ra_job *job, ra_error *err) {
     const ra_flight *flight = ra_snapshot_find(snapshot, plan->name);
     int rc = 0;
     if (flight && plan->if_exists == RA_IF_EXISTS_ERROR) {
-        rc = ra_error_set(err, RA_REASON_FLIGHT_EXISTS, "Flight '%.*s' exists already",
-                          RA_STR_ARG(plan->name));
+        rc = ra_error_set(err, RA_REASON_FLIGHT_EXISTS, "Flight '%.*s' exists (id %" PRId64 ")",
+                          RA_STR_ARG(plan->name), flight->id);
         ra_error_set_subject(err, "name", plan->name.data, plan->name.len);
     } else if (flight && plan->if_version >= 0 &&
                ra_flight_newest(flight)->number != plan->if_version) {
         rc = ra_error_set(err, RA_REASON_VERSION_CONFLICT,
-                          "the newest version of Flight '%.*s' is %lld, not %lld",
-                          RA_STR_ARG(plan->name), (long long)ra_flight_newest(flight)->number,
-                          (long long)plan->if_version);
-        err->flight = flight->id;
+                          "Flight '%.*s' (id %" PRId64 ") is at version %" PRId64 ", not %" PRId64,
+                          RA_STR_ARG(plan->name), flight->id, ra_flight_newest(flight)->number,
+                          plan->if_version);
     }
+    if (rc != 0)
+        err->flight = flight->id;
     ra_snapshot_unref(snapshot);
     return rc;
 }

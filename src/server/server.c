@@ -104,8 +104,8 @@ static int start_wire(ra_server *server, void (*stop)(void *context), void *cont
 
 static void server_free(ra_server *server) {
     ra_wire_free(server->app.wire);
+    ra_workers_free(server->jobs);  // runs what the engine still has
     ra_engine_free(server->engine);
-    ra_workers_free(server->jobs);
     ra_workers_free(server->workers);
     ra_store_close(server->store);
     ra_budget_fini(&server->budget);

@@ -16,7 +16,7 @@
 #define MILLISECONDS INT64_C(1000000)
 #define SECONDS (1000 * MILLISECONDS)
 
-enum { MAX_USES_AT_ONCE = 1000 };
+enum { MAX_USES_AT_ONCE = 1000, MAX_HELPERS = 2 };
 
 static void queue_init(ra_request_queue *queue) {
     queue->head = NULL;
@@ -54,17 +54,14 @@ static void work_away(ra_task *task) {
     come_back(request);
 }
 
-// Files are synced and removed on a worker; the request comes back to the queue.
+// Files are synced and removed on a helper thread; the request comes back to the queue.
 static void send_away(ra_request *request) {
     ra_catalog *catalog = request->catalog;
     pthread_mutex_lock(&catalog->lock);
     catalog->n_away++;
     pthread_mutex_unlock(&catalog->lock);
     request->task.run = work_away;
-    if (catalog->store->options.workers)
-        ra_workers_submit(catalog->store->options.workers, &request->task);
-    else
-        work_away(&request->task);
+    ra_workers_submit(catalog->helpers, &request->task);
 }
 
 // The content goes first: its last reference, and with it the file of a refused upload, is the
@@ -315,7 +312,6 @@ static int start_thread(ra_catalog *catalog, ra_error *err) {
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (code != 0)
         RA_FAIL(err, OUT_OF_MEMORY, "cannot start the catalog thread");
-    catalog->thread_started = true;
     return 0;
 }
 
@@ -344,6 +340,8 @@ static int load(ra_catalog *catalog, ra_error *err) {
 }
 
 static void free_catalog(ra_catalog *catalog) {
+    if (catalog->helpers)
+        ra_workers_free(catalog->helpers);
     free_dead(catalog->dead);
     if (catalog->snapshot)
         ra_snapshot_free(catalog->snapshot);
@@ -376,8 +374,10 @@ int ra_catalog_open(ra_store *store, ra_error *err) {
         rc = load(catalog, err);
     if (rc == 0) {
         ra_reserve_make(catalog);
-        rc = start_thread(catalog, err);
+        rc = ra_workers_new("catalog-files", MAX_HELPERS, &catalog->helpers, err);
     }
+    if (rc == 0)
+        rc = start_thread(catalog, err);
     if (rc != 0) {
         store->catalog = NULL;
         free_catalog(catalog);

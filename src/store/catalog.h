@@ -3,7 +3,8 @@
 // Requests queue up; the thread takes all there are, runs each in a savepoint of one transaction,
 // commits, publishes the new snapshot and answers. A request that only adds an unnamed result is
 // answered from memory and written a moment later (`unwritten`). One that has to sync or remove
-// files is *away* on a worker meanwhile, so that others need not wait for it.
+// files is *away* on a helper thread meanwhile, so that others need not wait for it. (Not on the
+// store's workers: all of those may be waiting for an answer.)
 #ifndef RA_STORE_CATALOG_H
 #define RA_STORE_CATALOG_H
 
@@ -29,7 +30,7 @@ typedef struct ra_request {
     ra_change_done done;
     void *context;
     ra_change_result result;
-    bool synced;    // its contents were synced on a worker
+    bool synced;    // its contents were synced away
     bool answered;  // everything is done but the answer
     int n_contents;
     ra_content **contents;  // references, to be synced
@@ -54,7 +55,7 @@ struct ra_snapshot {
 struct ra_catalog {
     ra_store *store;
     pthread_t thread;
-    bool thread_started;
+    ra_workers *helpers;
 
     pthread_mutex_t lock;  // of the queue
     pthread_cond_t wake;

@@ -139,7 +139,6 @@ static void queued_uploads_are_answered_in_order(void **state) {
 // Keeps the catalog thread busy until it is let go, so that what is queued meanwhile is one group.
 typedef struct {
     pthread_mutex_t lock;
-    bool held;
 } brake;
 
 static void hold(void *context, ra_change_result *result) {
@@ -217,6 +216,35 @@ static void changes_of_one_group_see_each_other_and_fail_alone(void **state) {
     assert_int_equal(testing_count(t), 1);
 }
 
+typedef struct {
+    ra_task task;
+    testing_store *t;
+    int64_t id;
+    atomic_int *n_left;
+} deletion;
+
+static void delete_one(ra_task *task) {
+    deletion *d = (deletion *)task;
+    testing_simple_change(d->t, RA_CHANGE_DELETE, d->id);
+    atomic_fetch_sub(d->n_left, 1);
+}
+
+static void all_workers_may_wait_for_deletes(void **state) {
+    testing_store *t = *state;
+    deletion deletions[16];
+    atomic_int n_left = 16;
+    for (int i = 0; i < 16; i++)
+        testing_upload(t, "", i, 10, RA_IF_EXISTS_ERROR);
+    for (int i = 0; i < 16; i++) {
+        deletions[i] = (deletion){{delete_one, NULL}, t, i, &n_left};
+        ra_workers_submit(t->workers, &deletions[i].task);
+    }
+    while (atomic_load(&n_left) > 0)
+        usleep(1000);
+    assert_int_equal(testing_count(t), 0);
+    assert_int_equal(testing_count_files(t, "segments"), 0);
+}
+
 static void a_close_answers_what_is_queued(void **state) {
     testing_store *t = *state;
     ra_error err;
@@ -257,6 +285,7 @@ int main(void) {
         testing_unit(many_threads_see_their_own_changes_and_whole_lists),
         testing_unit(queued_uploads_are_answered_in_order),
         testing_unit(changes_of_one_group_see_each_other_and_fail_alone),
+        testing_unit(all_workers_may_wait_for_deletes),
         testing_unit(a_close_answers_what_is_queued),
         testing_unit(old_events_are_reported_lost),
     };

@@ -55,15 +55,16 @@ void ra_content_unref(ra_content *content);  // NULL is allowed
 // A content with the same rows under another schema (rename, metadata): equal types required.
 RA_MUST int ra_content_with_schema(ra_content *content, ra_schema *schema, bool combined,
                                    ra_content **out, ra_error *err);
-// Columns by index (repeats allowed, none allowed: rows stay).
+// Columns by index (repeats allowed, none allowed: rows stay). Where repeats bring a batch over the
+// batch limit, the content is written as a result instead of being a view. Worker thread.
 RA_MUST int ra_content_select(ra_content *content, const int *columns, int n, ra_content **out,
                               ra_error *err);
 // Rows [offset, offset + n_rows) (already cut to the content): whole batches, and at most two cut
-// ones that are written to a new segment of `kind`. Worker thread.
+// ones that are written as results, without app_metadata. Worker thread.
 RA_MUST int ra_content_slice(ra_content *content, int64_t offset, int64_t n_rows, ra_content **out,
                              ra_error *err);
-// All rows of all, in order, under the first one's schema. SCHEMA_MISMATCH unless the types are
-// equal (metadata aside); names the first field that differs.
+// All rows of all, in order, under the first one's schema. SCHEMA_MISMATCH unless names, types and
+// nullability are equal (metadata aside); names the first field that differs.
 RA_MUST int ra_content_concat(ra_content *const *contents, int n, ra_content **out, ra_error *err);
 
 // Batch i as arrays over the mapped segment. Verifies its checksum at first use: DATA_LOSS. Worker.
@@ -78,7 +79,7 @@ typedef struct {
     ra_blob *header_owner;  // a reference, NULL when `segment` owns the header
     ra_span app_metadata;
     ra_blob *app_metadata_owner;
-    ra_segment *segment;  // a reference: owner of the body
+    ra_segment *segment;  // a reference: owner of the body, keeps mapping and descriptor open
     int n_body;
     struct ra_body_range {
         const uint8_t *data;  // in the mapping
@@ -96,16 +97,19 @@ typedef struct ra_cursor ra_cursor;
 // From batch `first_batch` on.
 RA_MUST int ra_cursor_new(ra_content *content, int64_t first_batch, ra_cursor **out, ra_error *err);
 void ra_cursor_free(ra_cursor *cursor);
-// True when the next message can be taken without touching cold pages (or there is none). I/O
-// thread.
+// True when the next message can be taken without waiting for a disk (or there is none): it was
+// prepared, or it was verified since start and lies in memory; if it is to be encoded again it must
+// be small, too. I/O thread.
 bool ra_cursor_is_ready(const ra_cursor *cursor);
 bool ra_cursor_at_end(const ra_cursor *cursor);
 // Verifies checksums and faults in the next `window_bytes` of messages. Worker thread, not at the
 // same time as any other call on this cursor. DATA_LOSS, IO_ERROR.
 RA_MUST int ra_cursor_prepare(ra_cursor *cursor, int64_t window_bytes, ra_error *err);
-// The next message, which must be ready.
+// The next message, which must be ready; `out` is for ra_out_message_fini. DATA_LOSS, IO_ERROR,
+// OUT_OF_MEMORY; the cursor stays where it was.
 RA_MUST int ra_cursor_next(ra_cursor *cursor, ra_out_message *out, ra_error *err);
 
+// References for others than contents: while there is one, an open segment stays open.
 ra_segment *ra_segment_ref(ra_segment *segment);
 void ra_segment_unref(ra_segment *segment);
 int ra_segment_fd(const ra_segment *segment);  // of an open segment; for sendfile
@@ -118,18 +122,21 @@ typedef enum {
 typedef struct ra_writer ra_writer;
 RA_MUST int ra_writer_new(ra_store *store, ra_schema *schema, ra_write_kind kind, ra_writer **out,
                           ra_error *err);
-// Adds the rows of a checked batch whose schema has equal types. Over the batch limit it is
-// re-sliced; a new dictionary begins a segment (more than 64 generations are unified at finish);
-// floods of tiny ones are merged. DISK_FULL with sizes.
+// Adds the rows of a checked batch whose schema has equal types (else SCHEMA_MISMATCH). Over the
+// batch limit it is re-sliced; a new dictionary begins a segment (from the 64th generation on they
+// are unified); floods of tiny ones are merged. Keeps references while it holds batches back.
+// DISK_FULL with sizes, MESSAGE_TOO_LARGE for app_metadata, LIMIT, OUT_OF_MEMORY. After a failure
+// there is only ra_writer_free left to do.
 RA_MUST int ra_writer_add(ra_writer *writer, ra_batch *batch, ra_span app_metadata, ra_error *err);
-int64_t ra_writer_rows(const ra_writer *writer);
-int64_t ra_writer_bytes(const ra_writer *writer);
+int64_t ra_writer_rows(const ra_writer *writer);   // added
+int64_t ra_writer_bytes(const ra_writer *writer);  // bodies stored so far, dictionaries included
 // Finishes and closes the files (and for durable ones: fsync, rename, fsync of the directory). The
 // content's segments are removed with its last reference unless the catalog has adopted them.
 RA_MUST int ra_writer_finish(ra_writer *writer, ra_content **out, ra_error *err);
 void ra_writer_free(ra_writer *writer);  // removes what was not finished
 
-// A file for messages over the batch limit on their way in: unlinked, charged to the disk budget.
+// A file for messages over the batch limit on their way in: unlinked already. DISK_FULL when the
+// disk has only its reserve left.
 RA_MUST int ra_spool_new(ra_store *store, int *fd, ra_error *err);
 
 #endif

@@ -4,7 +4,7 @@
 #include "store/content_parts.h"
 #include "store/cursor_message.h"
 
-enum { SMALL_BYTES = 64 * 1024 };  // a message that may be read without having been faulted in
+enum { SMALL_BYTES = 64 * 1024 };  // a message that may be encoded again on an I/O thread
 
 // A place between two messages.
 typedef struct {
@@ -128,8 +128,10 @@ bool ra_cursor_is_ready(const ra_cursor *cursor) {
         return false;
     int i = entry_at(cursor, p);
     const ra_segment_entry *entry = &part->segment->entries[i];
-    return entry->message_bytes + entry->body_bytes <= SMALL_BYTES &&
-           ra_segment_is_verified(part->segment, i) && ra_segment_is_open(part->segment);
+    int64_t bytes = ra_segment_entry_end(entry) - entry->message_offset;
+    return (part->n_columns < 0 || bytes <= SMALL_BYTES) &&
+           ra_segment_is_verified(part->segment, i) &&
+           ra_segment_is_resident(part->segment, entry->message_offset, bytes);
 }
 
 static int make_message(ra_cursor *cursor, const place *p, ra_out_message *out, ra_error *err) {

@@ -89,7 +89,7 @@ static void messages_are_ready_when_prepared(void **state) {
     testing_folder_init(&store);
     ra_error err;
     ra_schema *schema = testing_plain_schema(mixed, 2);
-    ra_content *content = testing_write_random(&store, schema, 5, 20, 20000);
+    ra_content *content = testing_reload(testing_write_random(&store, schema, 5, 20, 20000));
     ra_cursor *cursor;
     testing_must(ra_cursor_new(content, 0, &cursor, &err), &err);
     int64_t one = content->n_bytes / 20;
@@ -108,7 +108,7 @@ static void messages_are_ready_when_prepared(void **state) {
     assert_true(ra_cursor_is_ready(cursor));
     testing_must(ra_cursor_prepare(cursor, 1, &err), &err);
     ra_cursor_free(cursor);
-    ra_content_unref(content);
+    testing_forget(content);
     ra_schema_unref(schema);
     testing_folder_fini(&store);
 }

@@ -53,18 +53,22 @@ int ra_store_check_disk_for_result(ra_store *store, int64_t bytes, ra_error *err
     return check_disk(store, bytes, 50, err);
 }
 
-int ra_store_word_disk_full(ra_store *store, int64_t bytes, ra_error *err) {
-    if (err->reason != RA_REASON_DISK_FULL)
-        return (int)err->code;
+int ra_store_word_disk_full(ra_store *store, int64_t bytes, int rc, ra_error *err) {
+    if (!err || err->reason != RA_REASON_DISK_FULL)
+        return rc;
     int64_t free_bytes, total_bytes;
     ra_error ignored;
     if (ra_os_disk(store->data_dir, &free_bytes, &total_bytes, &ignored) != 0)
-        return (int)err->code;
+        return rc;
     return fail_full(bytes, free_bytes, reserve_of(store, total_bytes), err);
 }
 
 int ra_store_word_sync_failure(ra_store *store, ra_error *err) {
-    ra_error why = *err;
+    ra_error why;
+    if (err)
+        why = *err;
+    else
+        ra_error_set(&why, RA_REASON_IO_ERROR, "fsync failed");
     ra_store_sync_failed(store, &why);
     RA_FAIL(err, UNAVAILABLE, "the store is read-only after a failed fsync: %.500s", why.message);
 }

@@ -55,17 +55,47 @@ static bool touch_pages(const uint8_t *data, size_t bytes, size_t page_bytes) {
     return true;
 }
 
+typedef struct {
+    uint8_t *start;
+    size_t bytes;
+    size_t page_bytes;
+} page_range;
+
+static page_range pages_of(const uint8_t *data, size_t bytes) {
+    page_range range = {.page_bytes = (size_t)sysconf(_SC_PAGESIZE)};
+    size_t before = (uintptr_t)data & (range.page_bytes - 1);
+    range.start = (uint8_t *)(uintptr_t)(data - before);
+    range.bytes = bytes + before;
+    return range;
+}
+
+bool ra_mapped_io_is_resident(const uint8_t *data, size_t bytes) {
+    enum { PAGES_AT_ONCE = 1024 };
+    unsigned char is_in[PAGES_AT_ONCE];
+    page_range range = pages_of(data, bytes);
+    while (range.bytes > 0) {
+        size_t n = (range.bytes + range.page_bytes - 1) / range.page_bytes;
+        n = n < PAGES_AT_ONCE ? n : PAGES_AT_ONCE;
+        size_t length = n * range.page_bytes < range.bytes ? n * range.page_bytes : range.bytes;
+        if (mincore(range.start, length, is_in) != 0)
+            return false;
+        for (size_t i = 0; i < n; i++)
+            if (!(is_in[i] & 1))
+                return false;
+        range.start += length;
+        range.bytes -= length;
+    }
+    return true;
+}
+
 bool ra_mapped_io_fault_in(const uint8_t *data, size_t bytes) {
     if (bytes == 0)
         return true;
-    size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
-    size_t before = (uintptr_t)data & (page_bytes - 1);
-    uint8_t *start = (uint8_t *)(uintptr_t)(data - before);
-    size_t length = bytes + before;
+    page_range range = pages_of(data, bytes);
     int rc;
     do
-        rc = madvise(start, length, MADV_POPULATE_READ);
+        rc = madvise(range.start, range.bytes, MADV_POPULATE_READ);
     while (rc != 0 && errno == EINTR);
     // Kernels before 5.14 do not know the advice; any other failure is looked at page by page.
-    return rc == 0 || touch_pages(start, length, page_bytes);
+    return rc == 0 || touch_pages(range.start, range.bytes, range.page_bytes);
 }

@@ -17,4 +17,8 @@ bool ra_mapped_io_hash(const uint8_t *data, size_t bytes, uint64_t *hash);
 // Faults in the pages of [data, data + bytes); false when they cannot be read.
 bool ra_mapped_io_fault_in(const uint8_t *data, size_t bytes);
 
+// Whether all pages of [data, data + bytes) are in memory: reading them does not wait for a disk.
+// Costs about a microsecond for 64 pages and never reads any.
+bool ra_mapped_io_is_resident(const uint8_t *data, size_t bytes);
+
 #endif

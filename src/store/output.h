@@ -1,5 +1,5 @@
-// A file that is written from start to end: small pieces are gathered, blocks are allocated ahead,
-// dirty pages of durable files are written back early.
+// A file that is written from start to end in pieces of whole 2 MiB, where the page cache can use
+// huge pages; blocks are allocated ahead, dirty pages of durable files are written back early.
 #ifndef RA_STORE_OUTPUT_H
 #define RA_STORE_OUTPUT_H
 
@@ -7,7 +7,7 @@
 
 #include "store/content.h"
 
-enum { RA_OUTPUT_MAX_PENDING = 64 };
+enum { RA_OUTPUT_MAX_PENDING = 62 };
 
 typedef struct {
     ra_store *store;
@@ -17,11 +17,11 @@ typedef struct {
     int64_t written_bytes;       // of it, what is in the file
     int64_t allocated_bytes;     // blocks reserved ahead; 0 for small files
     int64_t written_back_bytes;  // write-back was started up to here
-    uint8_t *staging;            // small pieces, copied
-    size_t staged_bytes;
-    struct iovec pending[RA_OUTPUT_MAX_PENDING];
+    uint8_t *memory;             // of `tail` and `small`
+    size_t tail_bytes;           // behind what is written: waits until a 2 MiB piece is complete
+    size_t small_bytes;          // small pieces, copied
+    struct iovec pending[RA_OUTPUT_MAX_PENDING];  // behind the tail, some of it in `small`
     int n_pending;
-    bool has_borrowed;  // some of `pending` is the caller's memory
 } ra_output;
 
 // Makes the file at `path`, which must not exist. On failure there is nothing to clean up.

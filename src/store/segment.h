@@ -91,8 +91,8 @@ void ra_segment_drop_hold(ra_segment *segment);
 // Opens and maps the segment if it is not, and adds a use, for ra_segment_unref. The caller has a
 // reference. DATA_LOSS when the file is missing or too short. Any thread; may touch the disk.
 RA_MUST int ra_segment_use(ra_segment *segment, ra_error *err);
-// Whether ra_segment_use would find it open just now.
-bool ra_segment_is_open(const ra_segment *segment);
+// Whether it is open just now and the bytes [offset, offset + bytes) of the file are in memory.
+bool ra_segment_is_resident(const ra_segment *segment, int64_t offset, int64_t bytes);
 
 // Checks the checksum of entry `i` unless it was right before. The caller uses the segment.
 // DATA_LOSS naming the file, also for an I/O error in the mapping. Worker thread.

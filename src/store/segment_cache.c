@@ -161,8 +161,11 @@ static int open_file(ra_segment *segment, ra_error *err) {
     return 0;
 }
 
-bool ra_segment_is_open(const ra_segment *segment) {
-    return __atomic_load_n(&segment->map, __ATOMIC_RELAXED) != NULL;
+bool ra_segment_is_resident(const ra_segment *segment, int64_t offset, int64_t bytes) {
+    // Should the cache close it meanwhile, the question is asked of other memory, which is
+    // harmless.
+    const uint8_t *map = __atomic_load_n(&segment->map, __ATOMIC_RELAXED);
+    return map && ra_mapped_io_is_resident(map + offset, (size_t)bytes);
 }
 
 int ra_segment_use(ra_segment *segment, ra_error *err) {

@@ -12,9 +12,10 @@ int ra_spool_new(ra_store *store, int *fd, ra_error *err) {
     ra_os_random(&id, sizeof id);
     char path[RA_SEGMENT_PATH_BYTES];
     snprintf(path, sizeof path, "%s/%016" PRIx64 ".spool", store->tmp_dir, id);
-    if (ra_os_open(path, O_RDWR | O_CREAT | O_EXCL, 0600, fd, err) != 0)
-        return ra_store_word_disk_full(store, 0, err);
-    int rc = ra_os_unlink(path, err);
+    int rc = ra_os_open(path, O_RDWR | O_CREAT | O_EXCL, 0600, fd, err);
+    if (rc != 0)
+        return ra_store_word_disk_full(store, 0, rc, err);
+    rc = ra_os_unlink(path, err);
     if (rc != 0) {
         ra_os_close(*fd);
         *fd = -1;

@@ -92,6 +92,8 @@ static int set_up(ra_sql *sql, ra_error *err) {
                          "PRAGMA temp_store=MEMORY;",
                          err));
     RA_TRY(set_log_mode(sql, err));
+    // The log file of an unusually large change is cut again.
+    RA_TRY(ra_sql_script(sql, "PRAGMA journal_size_limit=16777216", err));
     sql->is_durable = sql->store->options.durable;
     RA_TRY(ra_sql_script(
         sql, sql->is_durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=OFF", err));

@@ -14,8 +14,21 @@
 
 enum { MAX_OPEN_SEGMENTS = 2048, MAX_DATA_DIR_BYTES = 3800 };
 
-// Makes the directory `path` and those above it that are missing.
-static int make_directories(const char *path, ra_error *err) {
+// Makes a directory that is missing; its name must survive a crash before what is put in it.
+static int make_directory(const ra_store *store, const char *path, ra_error *err) {
+    if (access(path, F_OK) == 0)
+        return 0;
+    RA_TRY(ra_os_mkdir(path, 0755, err));
+    if (!store->options.durable)
+        return 0;
+    char parent[MAX_DATA_DIR_BYTES + 4];
+    snprintf(parent, sizeof parent, "%s/..", path);
+    return ra_os_sync_dir(parent, err);
+}
+
+// Makes the data directory and those above it that are missing.
+static int make_directories(const ra_store *store, ra_error *err) {
+    const char *path = store->options.data_dir;
     size_t n = strlen(path);
     if (n == 0 || n > MAX_DATA_DIR_BYTES)
         RA_FAIL(err, INVALID_ARGUMENT, "the path of the data directory has %zu bytes; 1 to %d fit",
@@ -26,10 +39,9 @@ static int make_directories(const char *path, ra_error *err) {
             continue;
         memcpy(part, path, i);
         part[i] = 0;
-        if (access(part, F_OK) != 0)
-            RA_TRY(ra_os_mkdir(part, 0755, err));
+        RA_TRY(make_directory(store, part, err));
     }
-    return access(path, F_OK) == 0 ? 0 : ra_os_mkdir(path, 0755, err);
+    return make_directory(store, path, err);
 }
 
 static int check_access(const char *path, ra_error *err) {
@@ -40,7 +52,7 @@ static int check_access(const char *path, ra_error *err) {
 
 static int find_data_dir(ra_store *store, ra_error *err) {
     const char *given = store->options.data_dir;
-    RA_TRY(make_directories(given, err));
+    RA_TRY(make_directories(store, err));
     char absolute[PATH_MAX];
     if (!realpath(given, absolute))
         RA_FAIL(err, IO_ERROR, "data directory %s: %s", given, strerror(errno));

@@ -26,11 +26,9 @@ int ra_writer_new(ra_store *store, ra_schema *schema, ra_write_kind kind, ra_wri
     size_t n = (size_t)schema->n_dictionaries;
     writer->dictionaries = ra_calloc(n, sizeof *writer->dictionaries);
     writer->incoming = ra_calloc(n, sizeof *writer->incoming);
-    writer->common = ra_calloc(n, sizeof *writer->common);
     writer->in_force = ra_calloc(n, sizeof *writer->in_force);
     writer->segments = ra_calloc(RA_MAX_DICTIONARY_GENERATIONS, sizeof *writer->segments);
-    if (!writer->dictionaries || !writer->incoming || !writer->common || !writer->in_force ||
-        !writer->segments) {
+    if (!writer->dictionaries || !writer->incoming || !writer->in_force || !writer->segments) {
         ra_writer_free(writer);
         RA_FAIL(err, OUT_OF_MEMORY, "no memory to write a table");
     }
@@ -51,7 +49,6 @@ void ra_writer_free(ra_writer *writer) {
     ra_free(writer->segments);
     ra_free(writer->dictionaries);
     ra_free(writer->incoming);
-    ra_free(writer->common);
     ra_free(writer->in_force);
     ra_ipc_encoded_fini(&writer->encoded);
     ra_schema_unref(writer->checked_schema);
@@ -121,11 +118,19 @@ static int64_t round_rows(int64_t rows) {
     return rows > 64 ? rows & ~INT64_C(63) : rows;
 }
 
-// Stores a slice from `offset` with at most `*rows` rows: as many as fit. Sets `*rows` and the
-// bytes that they take.
+// The rows that fit if they are as large as `rows` rows were, which took `bytes`.
+static int64_t estimate_rows(int64_t rows, int64_t bytes, int64_t room) {
+    double fit = (double)rows * ((double)room * 127 / 128) / (double)bytes;
+    double most = 4 * (double)rows;  // how far to trust the estimate
+    int64_t estimate = (int64_t)(fit < most ? fit : most);
+    return estimate < 1 ? 1 : round_rows(estimate);
+}
+
+// Stores a slice from `offset` with at most `*rows` rows: about as many as fit, by the size of the
+// first attempt and then by halves. Sets `*rows` and the bytes that they take.
 static int store_slice(ra_writer *writer, const ra_batch *batch, int64_t offset, int64_t *rows,
                        ra_blob *app_metadata, int64_t *bytes, ra_error *err) {
-    for (;;) {
+    for (int attempt = 1;; attempt++) {
         ra_batch *slice;
         RA_TRY(ra_batch_slice(batch, offset, *rows, &slice, err));
         int rc = ra_ipc_encode_batch(slice, &writer->encoded, err);
@@ -136,16 +141,11 @@ static int store_slice(ra_writer *writer, const ra_batch *batch, int64_t offset,
         ra_batch_unref(slice);
         if (rc != 0 || fits)
             return rc;
-        *rows = round_rows(*rows / 2);
+        if (attempt == 1)
+            *rows = estimate_rows(*rows, *bytes, RA_BATCH_LIMIT_BYTES);
+        else
+            *rows = round_rows(*rows / 2);
     }
-}
-
-// The rows of the next slice if they are as large as the last `rows` rows were, which took `bytes`.
-static int64_t estimate_rows(int64_t rows, int64_t bytes, int64_t room) {
-    double fit = (double)rows * (double)room / (double)bytes;
-    double most = 4 * (double)rows;  // how far to trust the estimate
-    int64_t next = (int64_t)(fit < most ? fit : most);
-    return next < 1 ? 1 : round_rows(next);
 }
 
 // Stores a batch that is over the limit, and whose encoded form takes `bytes`, in slices.

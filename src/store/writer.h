@@ -43,7 +43,6 @@ struct ra_writer {
     ra_writer_dictionary *dictionaries;
     bool dictionaries_grew;     // since they were written to the file: to be written again
     const ra_batch **incoming;  // those of the batch at hand, by id
-    const ra_batch **common;    // scratch, by id
     ra_batch **in_force;        // scratch: `dictionaries` as batches
     ra_writer_held held[RA_WRITER_HELD];
     int n_held;

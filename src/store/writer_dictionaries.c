@@ -232,7 +232,8 @@ static int unify(ra_writer *writer, int from, int n, ra_batch *carrier, unified_
         out->n = out->n_carriers + n;
     if (rc == 0 || why.reason == RA_REASON_LIMIT)
         return 0;
-    *err = why;
+    if (err)
+        *err = why;
     return rc;
 }
 
@@ -261,19 +262,6 @@ static int pass_grown(ra_writer *writer, int from, int n, bool *done, ra_error *
     return rc;
 }
 
-// The dictionaries of unified batches, of which each may lack some.
-static int collect_common(ra_writer *writer, const unified_batches *unified, ra_error *err) {
-    const ra_batch **by_id = writer->common;
-    for (int i = 0; i < unified->n; i++) {
-        RA_TRY(ra_dictionaries_collect(unified->batches[i], by_id, err));
-        for (int id = 0; id < n_ids(writer); id++) {
-            if (i == 0 || by_id[id])
-                writer->incoming[id] = by_id[id];
-        }
-    }
-    return 0;
-}
-
 // Begins a segment with what held batches have in common, if that can be.
 static int pass_anew(ra_writer *writer, int from, int n, bool *done, ra_error *err) {
     unified_batches unified;
@@ -281,7 +269,7 @@ static int pass_anew(ra_writer *writer, int from, int n, bool *done, ra_error *e
     *done = unified.n > 0;
     if (!*done)
         return 0;
-    int rc = collect_common(writer, &unified, err);
+    int rc = ra_dictionaries_collect(unified.batches[0], writer->incoming, err);
     if (rc == 0)
         rc = begin_generation(writer, err);
     if (rc == 0)

@@ -143,6 +143,89 @@ static void narrow_indices_get_more_segments_and_then_a_limit(void **state) {
     testing_folder_fini(&store);
 }
 
+// Rows of nulls that come without a dictionary.
+static ra_batch *make_nulls(ra_schema *schema, int64_t n_rows) {
+    ra_error err;
+    ra_batch *batch;
+    testing_must(ra_batch_new(schema, n_rows, &batch, &err), &err);
+    int width = ra_field_byte_width(&schema->fields[1]);
+    batch->columns[0].buffers[0] = (ra_span){testing_alloc(batch, 8 * n_rows), 8 * n_rows};
+    batch->columns[1].buffers[0] = (ra_span){testing_alloc(batch, width * n_rows), width * n_rows};
+    batch->columns[1].validity =
+        (ra_span){testing_alloc(batch, ra_bit_bytes(n_rows)), ra_bit_bytes(n_rows)};
+    batch->columns[1].null_count = n_rows;
+    return batch;
+}
+
+static void a_missing_dictionary_is_no_other_one(void **state) {
+    (void)state;
+    testing_folder store;
+    testing_folder_init(&store);
+    ra_schema *schema = testing_dictionary_schema(RA_TYPE_INT32);
+    // Merged with others, and with dictionaries that repeat values.
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        testing_batches batches = {0};
+        for (int i = 0; i < 80; i++)
+            testing_batches_add(&batches, i % 3 == 1 ? make_nulls(schema, 5)
+                                                     : testing_random_batch(seed, 5, schema));
+        ra_content *content = testing_write(&store, schema, &batches);
+        assert_int_equal(content->n_parts, 1);
+        assert_int_equal(content->n_batches, 1);
+        assert_true(testing_content_equal(content, &batches));
+        ra_content_unref(content);
+        testing_batches_fini(&batches);
+    }
+    // First of all, and among those that are unified.
+    testing_batches batches = {0};
+    for (int i = 0; i < 300; i++)
+        testing_batches_add(&batches, i % 5 == 0 ? make_nulls(schema, 5)
+                                                 : testing_random_batch((uint64_t)i, 5, schema));
+    ra_content *content = testing_write(&store, schema, &batches);
+    assert_in_range(content->n_parts, RA_MAX_DICTIONARY_GENERATIONS,
+                    RA_MAX_DICTIONARY_GENERATIONS + 1);
+    assert_true(testing_content_equal(content, &batches));
+    ra_content_unref(content);
+    testing_batches_fini(&batches);
+    ra_schema_unref(schema);
+    testing_folder_fini(&store);
+}
+
+// Makes all rows of a dictionary column null and takes its dictionary away.
+static void forget_column(ra_batch *batch, int column) {
+    ra_array *array = &batch->columns[column];
+    int64_t bytes = ra_bit_bytes(batch->n_rows);
+    uint8_t *bits = testing_alloc(batch, bytes);
+    memset(bits, 0, (size_t)bytes);
+    array->validity = (ra_span){bits, bytes};
+    array->null_count = batch->n_rows;
+    array->dictionary = NULL;
+}
+
+// Two dictionary columns, of which each batch lacks one or none.
+static void unified_batches_may_lack_some_dictionaries(void **state) {
+    (void)state;
+    testing_folder store;
+    testing_folder_init(&store);
+    ra_error err;
+    ra_schema *one = testing_dictionary_schema(RA_TYPE_INT32), *schema;
+    static const int columns[] = {1, 1};
+    testing_must(ra_schema_select(one, columns, 2, &schema, &err), &err);
+    for (uint64_t seed = 0; seed < 10; seed++) {
+        testing_batches batches = testing_random_batches(schema, seed * 1000, 150, 5);
+        for (int i = RA_MAX_DICTIONARY_GENERATIONS; i < batches.n; i++) {
+            if (i % 3 < 2)
+                forget_column(batches.items[i], i % 3);
+        }
+        ra_content *content = testing_write(&store, schema, &batches);
+        assert_true(testing_content_equal(content, &batches));
+        ra_content_unref(content);
+        testing_batches_fini(&batches);
+    }
+    ra_schema_unref(schema);
+    ra_schema_unref(one);
+    testing_folder_fini(&store);
+}
+
 static void dictionaries_inside_dictionaries_survive_unification(void **state) {
     (void)state;
     testing_folder store;
@@ -200,6 +283,8 @@ int main(void) {
         cmocka_unit_test(too_many_generations_are_unified),
         cmocka_unit_test(repeated_values_are_unified_right),
         cmocka_unit_test(narrow_indices_get_more_segments_and_then_a_limit),
+        cmocka_unit_test(a_missing_dictionary_is_no_other_one),
+        cmocka_unit_test(unified_batches_may_lack_some_dictionaries),
         cmocka_unit_test(dictionaries_inside_dictionaries_survive_unification),
         cmocka_unit_test(app_metadata_keeps_its_place_while_dictionaries_are_unified),
     };

@@ -34,7 +34,8 @@ static int join(ra_batch *const *batches, int n, ra_batch **out, ra_error *err) 
     *out = NULL;
     if (why.reason == RA_REASON_LIMIT)
         return 0;
-    *err = why;
+    if (err)
+        *err = why;
     return rc;
 }
 

@@ -139,6 +139,12 @@ static void a_batch_over_the_limit_is_cut_into_slices_that_fit(void **state) {
     assert_in_range(content->n_batches, content->n_bytes / RA_BATCH_LIMIT_BYTES + 1,
                     content->n_bytes / RA_BATCH_LIMIT_BYTES + 3);
     check_messages(content, RA_MAX_APP_METADATA_BYTES);
+    const ra_segment *segment = content->parts[0].segment;
+    char path[RA_SEGMENT_PATH_BYTES];
+    struct stat st;
+    ra_segment_print_path(&store.store, segment->id, true, path);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, segment->file_bytes);
     assert_true(testing_content_equal(content, &(testing_batches){&batch, 1}));
     ra_content_unref(content);
     free(app_metadata);

@@ -383,7 +383,7 @@ bool ra_call_can_send(const ra_call *call) {
 }
 
 void ra_call_want_output(ra_call *call) {
-    if (call->phase != RA_CALL_OPEN)
+    if (call->phase != RA_CALL_OPEN || !call->method->on_output)
         return;
     set_wants(&call->wants_output, &call->connection->n_want_output, true);
     ra_connection_touch(call->connection);

@@ -93,7 +93,8 @@ static void a_stalled_download_holds_nobody_and_goes_on(void **state) {
     client *c = client_new(client_connect(ra_wire_port(server->wire)), 65535, 16384);
     c->stops_reading = true;
     int32_t stalled = client_send(c, "/t.T/Download", "4000000 50000");
-    client_run(c, 50);
+    client_wait_data(c, stalled, 65535);
+    client_run(c, 20);
     size_t before = client_at(c, stalled)->data_bytes;
     assert_int_equal(before, 65535);
     client *other = open_client();
@@ -226,7 +227,8 @@ static void a_reset_cancels_the_call(void **state) {
     client *c = open_client();
     int ended = atomic_load(&server->ended), cancelled = atomic_load(&server->cancelled);
     int32_t id = client_send(c, "/t.T/Hang", "x");
-    client_run(c, 20);
+    client_flush(c);
+    test_wait_for(&server->started, 1);
     assert_int_equal(nghttp2_submit_rst_stream(c->session, 0, id, NGHTTP2_CANCEL), 0);
     client_flush(c);
     test_wait_for(&server->ended, ended + 1);

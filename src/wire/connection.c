@@ -202,13 +202,14 @@ static bool is_http1(const uint8_t *data, size_t bytes) {
     return memmem(data, n, " HTTP/1.", 8) != NULL;
 }
 
-// Compares the first bytes with the preface of HTTP/2. False: another protocol; HTTP/1 is answered.
-static bool check_preface(ra_connection *connection, const uint8_t *data, size_t bytes) {
+// Takes the preface from the front of the input: whatever of it has come. False: another protocol
+// (HTTP/1 is told so), or no memory.
+static bool take_preface(ra_connection *connection, const uint8_t **data, size_t *bytes) {
     size_t n = PREFACE_BYTES - connection->preface_bytes;
-    if (n > bytes)
-        n = bytes;
-    if (memcmp(data, http2_preface + connection->preface_bytes, n) != 0) {
-        if (is_http1(data, bytes) && ra_out_reserve(&connection->out, 1, NULL) == 0)
+    if (n > *bytes)
+        n = *bytes;
+    if (memcmp(*data, http2_preface + connection->preface_bytes, n) != 0) {
+        if (is_http1(*data, *bytes) && ra_out_reserve(&connection->out, 1, NULL) == 0)
             ra_out_push(&connection->out, (ra_out_piece){.data = (const uint8_t *)http1_answer,
                                                          .bytes = sizeof http1_answer - 1,
                                                          .fd = -1,
@@ -216,37 +217,41 @@ static bool check_preface(ra_connection *connection, const uint8_t *data, size_t
         close_after_fault(connection);
         return false;
     }
+    *data += n;
+    *bytes -= n;
     connection->preface_bytes = (uint8_t)(connection->preface_bytes + n);
-    if (!connection->session && ra_session_open(connection, NULL) != 0) {
+    if (connection->preface_bytes < PREFACE_BYTES)
+        return true;
+    if (ra_session_open(connection, NULL) != 0) {
         ra_connection_kill(connection);
         return false;
     }
-    if (connection->preface_bytes == PREFACE_BYTES) {
-        enter(connection, RA_CONNECTION_OPEN);
-        ra_timers_clear(&connection->io->timers, &connection->timer);
-    }
+    enter(connection, RA_CONNECTION_OPEN);
+    ra_timers_clear(&connection->io->timers, &connection->timer);
     return true;
 }
 
-// Processes input in slices, each followed by its answers. Returns the bytes processed; the rest
-// has to wait until answers are drained.
+// Processes input in slices. The answers to a slice are drained before the next one; those to the
+// last go out together with what the methods queue. Returns the bytes processed; the rest has to
+// wait until answers are sent.
 static size_t process(ra_connection *connection, const uint8_t *data, size_t bytes) {
-    if (connection->state == RA_CONNECTION_PREFACE && !check_preface(connection, data, bytes))
+    const uint8_t *start = data;
+    if (connection->state == RA_CONNECTION_PREFACE && !take_preface(connection, &data, &bytes))
         return bytes;
+    size_t preface = (size_t)(data - start);
     size_t done = 0, slice_bytes = (size_t)connection->io->wire->limits.input_slice_bytes;
     while (done < bytes && may_take_input(connection)) {
         size_t slice = bytes - done < slice_bytes ? bytes - done : slice_bytes;
-        bool ok = ra_session_receive(connection, data + done, slice);
-        done += slice;
-        // The last slice's answers go out with what the methods queue.
-        if (ok && (done == bytes || ra_session_drain(connection)))
-            continue;
-        if (connection->state != RA_CONNECTION_DEAD)
+        bool ok = !connection->has_answers || ra_session_drain(connection);
+        if (!ok || !ra_session_receive(connection, data + done, slice)) {
             close_after_fault(connection);
-        return bytes;
+            return preface + bytes;
+        }
+        connection->has_answers = true;
+        done += slice;
     }
     watch_header_block(connection);
-    return done;
+    return preface + done;
 }
 
 static void keep_rest(ra_connection *connection, const uint8_t *data, size_t bytes) {
@@ -338,9 +343,18 @@ static void give_output(ra_connection *connection) {
     ra_wire_count(&connection->io->wire->counters.bytes_out, (int64_t)sent);
 }
 
+// Reading on lets the peer see our last frames instead of a reset; but not for ever.
 static void discard_input(ra_connection *connection) {
-    while (connection->can_read && receive(connection, connection->io->input_bytes) > 0)
-        continue;
+    size_t turn = (size_t)connection->io->wire->limits.turn_bytes;
+    for (size_t taken = 0; connection->can_read && taken < turn;) {
+        size_t n = receive(connection, connection->io->input_bytes);
+        taken += n;
+        connection->discarded_bytes += n;
+    }
+    if (connection->discarded_bytes > (size_t)connection->io->wire->limits.linger_bytes)
+        ra_connection_kill(connection);
+    if (connection->can_read)
+        ra_connection_touch(connection);
 }
 
 void ra_connection_turn(ra_connection *connection) {

@@ -35,6 +35,7 @@ struct ra_connection {
     bool can_read;  // the socket may have input
     bool can_write;
     bool is_hung_up;
+    bool has_answers;           // input was processed and the session not drained since
     bool is_small_window_over;  // frames for small windows have waited long enough
     ra_connection_state state;
     int fd;
@@ -49,6 +50,7 @@ struct ra_connection {
     ra_out_scratch scratch;
     ra_bytes input_rest;  // input that waits until answers are drained
     size_t input_rest_at;
+    size_t discarded_bytes;  // while lingering
     ra_bucket resets;
     ra_bucket useless;
     const char *shed_reason;  // static; set when a bucket is empty

@@ -265,10 +265,13 @@ static void free_thread(ra_io_thread *io) {
     pthread_mutex_destroy(&io->lock);
 }
 
-// Signals belong to the main thread.
+// Signals belong to the main thread, but for those that a thread raises by its own fault.
 static bool start_thread(ra_io_thread *io) {
+    static const int own_faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
     sigset_t all, before;
     sigfillset(&all);
+    for (size_t i = 0; i < sizeof own_faults / sizeof own_faults[0]; i++)
+        sigdelset(&all, own_faults[i]);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     bool ok = pthread_create(&io->thread, NULL, io_main, io) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -81,12 +81,10 @@ void ra_out_truncate(ra_out_queue *queue, uint32_t count) {
 
 void ra_out_push_urgent(ra_out_queue *queue, ra_out_piece piece) {
     ra_assert(queue->count < queue->capacity);
+    bool in_frame = queue->in_frame;
     uint32_t ahead = 0;
-    if (queue->in_frame) {
-        while (ahead < queue->count && !(piece_at(queue, ahead)->flags & RA_OUT_ENDS_FRAME))
-            ahead++;
-        ahead += ahead < queue->count;
-    }
+    while (ahead < queue->count && (in_frame || !(piece_at(queue, ahead)->flags & RA_OUT_DATA)))
+        in_frame = !(piece_at(queue, ahead++)->flags & RA_OUT_ENDS_FRAME);
     queue->head = (queue->head - 1) & (queue->capacity - 1);
     for (uint32_t i = 0; i < ahead; i++)
         *piece_at(queue, i) = *piece_at(queue, i + 1);
@@ -201,7 +199,7 @@ void ra_out_scratch_fini(ra_out_scratch *scratch) {
 }
 
 int ra_out_scratch_alloc(ra_out_scratch *scratch, size_t bytes, uint8_t **to, ra_out_piece *out,
-                     ra_error *err) {
+                         ra_error *err) {
     *out = (ra_out_piece){.bytes = bytes, .fd = -1};
     if (bytes > CHUNK_BYTES / 2) {
         RA_TRY(ra_blob_new(bytes, &out->owner, err));

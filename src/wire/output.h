@@ -46,7 +46,8 @@ void ra_out_push(ra_out_queue *queue, ra_out_piece piece);
 void ra_out_end_message(ra_out_queue *queue);
 // Drops the pieces that were pushed last until `count` are left.
 void ra_out_truncate(ra_out_queue *queue, uint32_t count);
-// Puts a whole frame at the first place between frames (G-30); room must have been reserved.
+// Puts a whole frame ahead of the first DATA frame that has not begun (G-30); room must have been
+// reserved. Other frames keep their order: SETTINGS come first on a connection.
 void ra_out_push_urgent(ra_out_queue *queue, ra_out_piece piece);
 
 // Bytes up to the end of the message at the front; all bytes when it has no end yet.
@@ -71,7 +72,7 @@ typedef struct {
 void ra_out_scratch_fini(ra_out_scratch *scratch);
 // Room for `bytes` that live as long as the piece: a memory piece to be filled through the pointer.
 // OUT_OF_MEMORY.
-RA_MUST int ra_out_scratch_alloc(ra_out_scratch *scratch, size_t bytes, uint8_t **to, ra_out_piece *out,
-                             ra_error *err);
+RA_MUST int ra_out_scratch_alloc(ra_out_scratch *scratch, size_t bytes, uint8_t **to,
+                                 ra_out_piece *out, ra_error *err);
 
 #endif

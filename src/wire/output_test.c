@@ -60,6 +60,16 @@ static void urgent_frames_wait_for_the_end_of_a_frame(void **state) {
     // Nothing of the first frame was sent: the answer comes before it.
     assert_queue(&queue, "<ack>headbodynext");
 
+    // Frames that are no DATA stay ahead: SETTINGS must be the first of a connection.
+    push(&queue, text("settings", RA_OUT_ENDS_FRAME));
+    push(&queue, text("block", 0));
+    push(&queue, text("rest", RA_OUT_ENDS_FRAME));
+    push(&queue, text("body", RA_OUT_DATA | RA_OUT_ENDS_FRAME));
+    assert_int_equal(ra_out_reserve(&queue, 2, NULL), 0);
+    ra_out_push_urgent(&queue, text("<1>", RA_OUT_ENDS_FRAME));
+    ra_out_push_urgent(&queue, text("<2>", RA_OUT_ENDS_FRAME));
+    assert_queue(&queue, "settingsblockrest<1><2>body");
+
     push(&queue, text("head", RA_OUT_DATA));
     push(&queue, text("body", RA_OUT_DATA | RA_OUT_ENDS_FRAME));
     push(&queue, text("next", RA_OUT_DATA | RA_OUT_ENDS_FRAME));

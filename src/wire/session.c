@@ -46,8 +46,23 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user) {
     (void)session;
-    if (hd->type == NGHTTP2_PRIORITY || hd->type > NGHTTP2_CONTINUATION)
+    if (hd->type == NGHTTP2_PRIORITY)
         ra_connection_count_useless(user);
+    return 0;
+}
+
+// Frames of unknown types are ignored, but counted.
+static int on_unknown_frame(nghttp2_session *session, void **payload, const nghttp2_frame_hd *hd,
+                            void *user) {
+    (void)session, (void)hd;
+    *payload = NULL;
+    ra_connection_count_useless(user);
+    return NGHTTP2_ERR_CANCEL;
+}
+
+static int on_unknown_chunk(nghttp2_session *session, const nghttp2_frame_hd *hd,
+                            const uint8_t *data, size_t bytes, void *user) {
+    (void)session, (void)hd, (void)data, (void)bytes, (void)user;
     return 0;
 }
 
@@ -216,6 +231,8 @@ static void set_callbacks(nghttp2_session_callbacks *callbacks) {
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
+    nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, on_unknown_frame);
+    nghttp2_session_callbacks_set_on_extension_chunk_recv_callback(callbacks, on_unknown_chunk);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
@@ -235,8 +252,11 @@ static int new_session(ra_connection *connection) {
     if (rc == 0) {
         set_callbacks(callbacks);
         nghttp2_option_set_no_auto_window_update(option, 1);
+        nghttp2_option_set_no_recv_client_magic(option, 1);  // connection.c does
         nghttp2_option_set_stream_reset_rate_limit(option, LIBRARY_RESET_LIMIT,
                                                    LIBRARY_RESET_LIMIT);
+        for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; type++)
+            nghttp2_option_set_user_recv_extension_type(option, (uint8_t)type);
         rc = nghttp2_session_server_new3(&connection->session, callbacks, connection, option,
                                          &memory);
     }
@@ -303,6 +323,7 @@ static int push_control(ra_connection *connection, const uint8_t *frame, size_t 
 }
 
 bool ra_session_drain(ra_connection *connection) {
+    connection->has_answers = false;
     for (;;) {
         const uint8_t *frame;
         ssize_t n = nghttp2_session_mem_send(connection->session, &frame);

@@ -144,6 +144,7 @@ static inline client *client_new(int fd, uint32_t window, uint32_t max_frame) {
     assert_int_equal(nghttp2_session_callbacks_new(&callbacks), 0);
     assert_int_equal(nghttp2_option_new(&option), 0);
     nghttp2_option_set_no_auto_window_update(option, 1);
+    nghttp2_option_set_max_send_header_block_length(option, 1 << 20);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, client_on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, client_on_data);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, client_on_frame);
@@ -258,6 +259,13 @@ static inline client_stream *client_wait(client *c, int32_t stream) {
     while (!s->is_closed && client_turn(c, 100))
         assert_true(ra_os_now_ns() < until);
     return s;
+}
+
+// Runs until the stream has so many bytes, ten seconds at most.
+static inline void client_wait_data(client *c, int32_t stream, size_t bytes) {
+    int64_t until = ra_os_now_ns() + INT64_C(10000000000);
+    while (client_at(c, stream)->data_bytes < bytes && client_turn(c, 100))
+        assert_true(ra_os_now_ns() < until);
 }
 
 // Runs for some time.

@@ -41,7 +41,7 @@ func put(ctx context.Context, client flight.Client, name string, batches []arrow
 	for i, batch := range batches {
 		note := []byte(fmt.Sprint(i))
 		if err := writer.WriteWithAppMetadata(batch, note); err != nil {
-			return drain(stream, err)
+			return giveUp(stream, err)
 		}
 		result, err := stream.Recv()
 		if err != nil {
@@ -52,16 +52,17 @@ func put(ctx context.Context, client flight.Client, name string, batches []arrow
 		}
 	}
 	if err := writer.Close(); err != nil {
-		return drain(stream, err)
+		return giveUp(stream, err)
 	}
+	return giveUp(stream, nil)
+}
+
+// giveUp sends no more and reads what the server still sends; its status counts more than the
+// error of a write.
+func giveUp(stream flight.FlightService_DoPutClient, failed error) error {
 	if err := stream.CloseSend(); err != nil {
 		return err
 	}
-	return drain(stream, nil)
-}
-
-// drain reads what the server still sends; its status counts more than the error of a write.
-func drain(stream flight.FlightService_DoPutClient, failed error) error {
 	for {
 		if _, err := stream.Recv(); err != nil {
 			if errors.Is(err, io.EOF) {
@@ -137,6 +138,9 @@ func TestTablesOfEveryTypeComeBackEqual(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			batch := batchOf(t, []column{c})
 			sent := []arrow.RecordBatch{batch, batch.NewSlice(0, 0), batch.NewSlice(1, 3)}
+			if strings.HasSuffix(c.name, "list view") {
+				sent[2] = batch.NewSlice(0, 2) // arrow-go cannot write list views cut in front
+			}
 			mustPut(t, client, "type "+c.name, sent...)
 			info := infoOf(t, client, byName("type "+c.name))
 			if info.GetTotalRecords() != 5 {
@@ -293,7 +297,7 @@ func TestUploadWithoutDescriptorIsRefused(t *testing.T) {
 	batch := batchOf(t, columns()[:2])
 	writer := flight.NewRecordWriter(stream, ipc.WithSchema(batch.Schema()))
 	failed := writer.Write(batch)
-	if err := drain(stream, failed); status.Code(err) != codes.InvalidArgument {
+	if err := giveUp(stream, failed); status.Code(err) != codes.InvalidArgument {
 		t.Fatal(err)
 	}
 }
