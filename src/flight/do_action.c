@@ -2,6 +2,7 @@
 #include "base/os.h"
 #include "flight/action.h"
 #include "flight/request.h"
+#include "query/json_reader.h"
 #include "wire/protobuf.h"
 
 enum { TYPE = 1, BODY = 2 };
@@ -26,11 +27,10 @@ static int read_body(ra_action_call *action, ra_error *err) {
     }
     if (!looks_like_json && !action->action->json_body)
         return 0;
-    json_error_t where;
-    action->json = json_loadb(action->body.data, action->body.len, JSON_REJECT_DUPLICATES, &where);
+    RA_TRY(ra_json_read(action->body, &action->json, err));
     if (!json_is_object(action->json))
-        RA_FAIL(err, MALFORMED_REQUEST, "the body of '%s' is not a JSON object: %s (byte %d)",
-                action->action->type, where.text, where.position);
+        RA_FAIL(err, MALFORMED_REQUEST, "the body of '%s' is not a JSON object",
+                action->action->type);
     return 0;
 }
 

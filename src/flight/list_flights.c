@@ -6,6 +6,7 @@
 #include "base/os.h"
 #include "flight/flight_info.h"
 #include "flight/request.h"
+#include "query/json_reader.h"
 
 enum { INFO_CEILING = 64 * 1024 * 1024, PATTERN_BYTES = 512, CRITERIA_BYTES = 64 * 1024 };
 
@@ -64,11 +65,11 @@ static int read_criteria(ra_str text, criteria *out, ra_error *err) {
     *out = (criteria){.with_deleted = true, .after = -1, .limit = INT64_MAX};
     if (text.len == 0)
         return 0;
-    json_error_t where;
-    json_t *root = json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, &where), *value;
+    json_t *root, *value;
+    RA_TRY(ra_json_read(text, &root, err));
     if (!json_is_object(root)) {
         json_decref(root);
-        RA_FAIL(err, MALFORMED_REQUEST, "the criteria are not a JSON object: %s", where.text);
+        RA_FAIL(err, MALFORMED_REQUEST, "the criteria are not a JSON object");
     }
     const char *key;
     int rc = 0;

@@ -4,6 +4,7 @@
 #include <jansson.h>
 
 #include "flight/descriptor.h"
+#include "query/json_reader.h"
 
 enum { MAX_NAME_BYTES = 255 };
 
@@ -70,11 +71,8 @@ static int read_put(ra_put_options *options, const json_t *root, ra_error *err) 
 }
 
 static int read_command(ra_put_options *options, ra_str command, ra_error *err) {
-    json_error_t where;
-    json_t *root = json_loadb(command.data, command.len, JSON_REJECT_DUPLICATES, &where);
-    if (!root)
-        RA_FAIL(err, MALFORMED_REQUEST, "the upload's command is not JSON: %s (byte %d)",
-                where.text, where.position);
+    json_t *root;
+    RA_TRY(ra_json_read(command, &root, err));
     int rc = read_put(options, root, err);
     json_decref(root);
     return rc;

@@ -272,7 +272,11 @@ static inline void replay_push(replay_recording *r, const replay_operation *op) 
 
 static inline void replay_note_path(replay_recording *r, const ra_os_event *event) {
     replay_operation op = {.file = REPLAY_DIRECTORY};
-    if (!replay_relative(r, event->path, op.path))
+    char real[PATH_MAX];
+    const char *path = event->path;
+    if (event->call == RA_OS_SYNC_DIR)
+        path = realpath(path, real);
+    if (!path || !replay_relative(r, path, op.path))
         return;
     const replay_entry *entry = replay_find(&r->names, op.path);
     if (event->call == RA_OS_OPEN) {
