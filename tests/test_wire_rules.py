@@ -237,6 +237,7 @@ def test_a_stream_window_is_given_back(raw: RawConnection) -> None:
         )
         assert raw.send(DataFrame(stream, question * n))
         sent += n * len(question)
+        raw.run(0.001)
     raw.send(DataFrame(stream, b"", flags=["END_STREAM"]))
     reply = raw.wait(stream)
     assert reply.grpc_status == 0

@@ -171,6 +171,48 @@ static void batches_without_dictionaries_pass_unchanged(void **state) {
     testing_table_fini(&t);
 }
 
+static int fail_nth(void *context, const ra_os_event *event) {
+    int *left = context;
+    return event->call == RA_OS_ALLOC && --*left == 0 ? 12 : 0;
+}
+
+static int flatten_all(const ra_compute *compute, const ra_table *table, ra_batch_sink *sink,
+                       ra_error *err) {
+    ra_schema *flat;
+    RA_TRY(ra_flatten_schema(table->schema, &flat, err));
+    int rc = ra_flatten(compute, table, flat, sink, err);
+    ra_schema_unref(flat);
+    return rc;
+}
+
+static void failed_allocations_are_reported_and_leak_nothing(void **state) {
+    (void)state;
+    ra_budget budget;
+    ra_budget_init(&budget, NULL, "test", 1 << 30);
+    ra_compute compute = {.budget = &budget};
+    testing_table t;
+    testing_random_table(&t, 4, testing_all_types_schema(), 3, 30);
+    for (int method = 0; method < 2; method++) {
+        for (int at = 1;; at += 1 + at / 20) {
+            int left = at;
+            ra_error err;
+            testing_result result;
+            testing_result_init(&result);
+            ra_os_set_gate(fail_nth, &left);
+            int rc = method == 0 ? flatten_all(&compute, &t.table, &result.sink, &err)
+                                 : ra_unify_dictionaries(&compute, &t.table, &result.sink, &err);
+            ra_os_set_gate(NULL, NULL);
+            testing_result_fini(&result);
+            assert_int_equal(ra_budget_used(&budget), 0);
+            if (rc == 0)
+                break;
+            assert_int_equal(err.reason, RA_REASON_OUT_OF_MEMORY);
+        }
+    }
+    testing_table_fini(&t);
+    ra_budget_fini(&budget);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(structs_become_their_children),
@@ -178,6 +220,7 @@ int main(void) {
         cmocka_unit_test(too_many_columns_are_refused),
         cmocka_unit_test(unified_batches_share_one_dictionary),
         cmocka_unit_test(batches_without_dictionaries_pass_unchanged),
+        cmocka_unit_test(failed_allocations_are_reported_and_leak_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -432,6 +432,52 @@ static void an_error_of_the_sink_ends_the_run(void **state) {
     free(numbers);
 }
 
+static int fail_nth(void *context, const ra_os_event *event) {
+    int *left = context;
+    return event->call == RA_OS_ALLOC && --*left == 0 ? 12 : 0;
+}
+
+static void failed_allocations_are_reported_and_leak_nothing(void **state) {
+    (void)state;
+    ra_budget budget;
+    ra_budget_init(&budget, NULL, "test", 1 << 30);
+    ra_compute compute = {.budget = &budget};
+    testing_table t;
+    testing_random_table(&t, 4, testing_all_types_schema(), 3, 30);
+    int64_t values[MAX_ROWS], n = t.table.n_rows;
+    testing_rng rng = {1};
+    for (int64_t i = 0; i < n; i++)
+        values[i] = testing_below(&rng, 2);
+    ra_batch *chunks[] = {testing_int_batch(RA_TYPE_INT8, values, NULL, n),
+                          testing_int_batch(RA_TYPE_BOOL, values, NULL, n)};
+    testing_column indices, mask;
+    testing_column_init(&indices, &chunks[0], 1);
+    testing_column_init(&mask, &chunks[1], 1);
+    for (int method = 0; method < 3; method++) {
+        for (int at = 1;; at += 1 + at / 20) {
+            int left = at;
+            ra_error err;
+            testing_result result;
+            testing_result_init(&result);
+            ra_os_set_gate(fail_nth, &left);
+            int rc = method == 0 ? ra_take(&compute, &t.table, &indices.column, &result.sink, &err)
+                     : method == 1
+                         ? ra_filter(&compute, &t.table, &mask.column, true, &result.sink, &err)
+                         : ra_drop_null(&compute, &t.table, &result.sink, &err);
+            ra_os_set_gate(NULL, NULL);
+            testing_result_fini(&result);
+            assert_int_equal(ra_budget_used(&budget), 0);
+            if (rc == 0)
+                break;
+            assert_int_equal(err.reason, RA_REASON_OUT_OF_MEMORY);
+        }
+    }
+    testing_column_fini(&indices);
+    testing_column_fini(&mask);
+    testing_table_fini(&t);
+    ra_budget_fini(&budget);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(take_gives_the_rows_of_any_integer_indices),
@@ -446,6 +492,7 @@ int main(void) {
         cmocka_unit_test(batches_kept_whole_are_not_copied),
         cmocka_unit_test(a_cancelled_run_ends),
         cmocka_unit_test(an_error_of_the_sink_ends_the_run),
+        cmocka_unit_test(failed_allocations_are_reported_and_leak_nothing),
     };
     return cmocka_run_group_tests(tests, start_workers, stop_workers);
 }

@@ -264,8 +264,19 @@ static ra_value_class class_of_row(const ra_sort_leaf *leaf, uint32_t batch, int
 
 void ra_sort_leaf_classes(const ra_sort_leaf *leaf, uint32_t batch, int64_t from, int64_t n,
                           uint8_t *out) {
-    for (int64_t i = 0; i < n; i++)
-        out[i] = (uint8_t)class_of_row(leaf, batch, from + i);
+    if (leaf->kind != RA_LEAF_WORDS || leaf->n_words != 1) {
+        for (int64_t i = 0; i < n; i++)
+            out[i] = (uint8_t)class_of_row(leaf, batch, from + i);
+        return;
+    }
+    bool is_nan[RA_SORT_BLOCK_ROWS];
+    const uint8_t *bits = leaf->validity[batch];
+    ra_words_find_nan(&leaf->words[0], leaf->sources[batch]->buffers[0].data, from, n, is_nan);
+    for (int64_t i = 0; i < n; i++) {
+        out[i] = is_nan[i] ? RA_CLASS_NAN : RA_CLASS_VALUE;
+        if (bits && !ra_bit_get(bits, from + i))
+            out[i] = RA_CLASS_NULL;
+    }
 }
 
 void ra_sort_leaf_words(const ra_sort_leaf *leaf, int word, uint32_t batch, int64_t from, int64_t n,

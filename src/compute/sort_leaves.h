@@ -73,7 +73,7 @@ void ra_sort_leaves_fini(ra_sort_leaves *leaves);
 RA_MUST int ra_sort_rank_values(const ra_compute *compute, ra_schema *schema, const ra_array *array,
                                 ra_value_order order, uint32_t *ranks, ra_error *err);
 
-// Classes of rows [from, from + n) of a batch.
+// Classes of rows [from, from + n) of a batch, n <= RA_SORT_BLOCK_ROWS.
 void ra_sort_leaf_classes(const ra_sort_leaf *leaf, uint32_t batch, int64_t from, int64_t n,
                           uint8_t *out);
 // Words of the rows; those of rows that are no values are anything.

@@ -5,47 +5,109 @@
 #include "compute/morsel.h"
 
 // Rows are first scattered by the highest bits of their codes, straight from the columns, into
-// buckets that fit a core's cache; then buckets are sorted in parallel.
-enum { MAX_BUCKET_BITS = 11, BUCKET_ROWS = 4 * 1024, TASK_ROWS = 16 * 1024 };
+// buckets that fit a core's cache; then buckets are sorted in parallel. Which values of those bits
+// (cells) make a bucket is told by a sample, so that crowded values do not crowd one bucket.
+enum {
+    MAX_CELL_BITS = 16,
+    MAX_BUCKETS = 2048,
+    BUCKET_ROWS = 4 * 1024,
+    SAMPLE_BLOCKS = 256,
+    TASK_ROWS = 16 * 1024
+};
 
 typedef struct {
     const ra_sort_leaves *leaves;
     ra_sort_code code;
     ra_sort_order *order;
-    int bucket_bits;
+    int cell_bits;
+    uint16_t *bucket_of_cell;
+    int n_buckets;
     ra_row_slices slices;
     uint32_t *places;  // by slice, then bucket: counts, then where the next element goes
     uint32_t *bucket_ends;
     int *task_buckets;  // first bucket of each task, and the end
     int n_tasks;
-    ra_scratch memory[3];
+    ra_scratch memory[4];
 } sorting;
 
-static void code_block(const sorting *s, const ra_block_walk *block, ra_u128 *wide,
-                       uint64_t *narrow) {
+// The codes of a block, in the form of the order's elements.
+typedef union {
+    ra_u128 wide[RA_SORT_BLOCK_ROWS];
+    uint64_t narrow[RA_SORT_BLOCK_ROWS];
+} code_block;
+
+static void read_codes(const sorting *s, const ra_block_walk *block, code_block *out) {
     if (s->order->is_wide)
-        ra_sort_code_rows(&s->code, block->batch, block->from, block->n, wide);
+        ra_sort_code_rows(&s->code, block->batch, block->from, block->n, out->wide);
     else
-        ra_sort_code_rows_64(&s->code, block->batch, block->from, block->n, narrow);
+        ra_sort_code_rows_64(&s->code, block->batch, block->from, block->n, out->narrow);
+}
+
+static uint32_t cell_of(const sorting *s, const code_block *codes, int64_t i) {
+    int shift = s->code.bits - s->cell_bits;
+    return s->order->is_wide ? (uint32_t)(codes->wide[i] >> shift)
+                             : (uint32_t)(codes->narrow[i] >> shift);
+}
+
+// Counts the cells of about SAMPLE_BLOCKS blocks from all over the rows; returns how many rows.
+static uint32_t count_sample(const sorting *s, uint32_t *counts) {
+    int64_t n = s->order->n, step = n / SAMPLE_BLOCKS;
+    if (step < RA_SORT_BLOCK_ROWS)
+        step = RA_SORT_BLOCK_ROWS;
+    ra_row_slices steps = {.n_rows = n, .slice_rows = step};
+    uint32_t n_seen = 0;
+    for (int i = 0; i * step < n; i++) {
+        ra_block_walk walk;
+        code_block codes;
+        ra_block_walk_start(&walk, &s->leaves->locator, &steps, i);
+        if (!ra_block_walk_next(&walk))
+            break;
+        read_codes(s, &walk, &codes);
+        for (int64_t k = 0; k < walk.n; k++)
+            counts[cell_of(s, &codes, k)]++;
+        n_seen += (uint32_t)walk.n;
+    }
+    return n_seen;
+}
+
+// Joins neighbouring cells to buckets of about equal shares of the sample.
+static int make_buckets(sorting *s, ra_error *err) {
+    const ra_compute *compute = s->leaves->compute;
+    int64_t wanted = s->order->n / BUCKET_ROWS, n_cells;
+    wanted = wanted > MAX_BUCKETS ? MAX_BUCKETS : wanted;
+    s->cell_bits = wanted <= 1 ? 0 : s->code.bits < MAX_CELL_BITS ? s->code.bits : MAX_CELL_BITS;
+    n_cells = INT64_C(1) << s->cell_bits;
+    RA_TRY(ra_scratch_alloc(compute, n_cells, sizeof(uint16_t), &s->memory[3], err));
+    s->bucket_of_cell = s->memory[3].data;
+    ra_scratch memory;
+    RA_TRY(ra_scratch_calloc(compute, n_cells, sizeof(uint32_t), &memory, err));
+    uint32_t *counts = memory.data, in_bucket = 0;
+    uint32_t share = wanted > 1 ? count_sample(s, counts) / (uint32_t)wanted : 0;
+    int bucket = 0;
+    for (int64_t c = 0; c < n_cells; c++) {
+        if (in_bucket > 0 && in_bucket + counts[c] > share && bucket + 1 < MAX_BUCKETS) {
+            bucket++;
+            in_bucket = 0;
+        }
+        s->bucket_of_cell[c] = (uint16_t)bucket;
+        in_bucket += counts[c];
+    }
+    s->n_buckets = bucket + 1;
+    ra_scratch_free(compute, &memory);
+    return 0;
 }
 
 static int count_slice(void *context, int slice, ra_error *err) {
     (void)err;
     const sorting *s = context;
-    uint32_t *counts = s->places + ((int64_t)slice << s->bucket_bits);
-    int shift = s->code.bits - s->bucket_bits;
-    ra_u128 wide[RA_SORT_BLOCK_ROWS];
-    uint64_t narrow[RA_SORT_BLOCK_ROWS];
+    uint32_t *counts = s->places + (int64_t)slice * s->n_buckets;
+    code_block codes;
     ra_block_walk walk;
     ra_block_walk_start(&walk, &s->leaves->locator, &s->slices, slice);
     while (ra_block_walk_next(&walk)) {
-        code_block(s, &walk, wide, narrow);
-        if (s->order->is_wide)
-            for (int64_t i = 0; i < walk.n; i++)
-                counts[(uint32_t)(wide[i] >> shift)]++;
-        else
-            for (int64_t i = 0; i < walk.n; i++)
-                counts[(uint32_t)(narrow[i] >> shift)]++;
+        read_codes(s, &walk, &codes);
+        for (int64_t i = 0; i < walk.n; i++)
+            counts[s->bucket_of_cell[cell_of(s, &codes, i)]]++;
     }
     return 0;
 }
@@ -53,23 +115,23 @@ static int count_slice(void *context, int slice, ra_error *err) {
 static int place_slice(void *context, int slice, ra_error *err) {
     (void)err;
     const sorting *s = context;
-    uint32_t *places = s->places + ((int64_t)slice << s->bucket_bits);
-    int shift = s->code.bits - s->bucket_bits, index_bits = s->order->index_bits;
-    ra_u128 wide[RA_SORT_BLOCK_ROWS], *wide_out = s->order->memory.data;
-    uint64_t narrow[RA_SORT_BLOCK_ROWS], *narrow_out = s->order->memory.data;
+    uint32_t *places = s->places + (int64_t)slice * s->n_buckets;
+    int index_bits = s->order->index_bits;
+    ra_u128 *wide_out = s->order->memory.data;
+    uint64_t *narrow_out = s->order->memory.data;
+    code_block codes;
     ra_block_walk walk;
     ra_block_walk_start(&walk, &s->leaves->locator, &s->slices, slice);
     while (ra_block_walk_next(&walk)) {
-        code_block(s, &walk, wide, narrow);
-        uint64_t row = (uint64_t)walk.first;
-        if (s->order->is_wide)
-            for (int64_t i = 0; i < walk.n; i++)
-                wide_out[places[(uint32_t)(wide[i] >> shift)]++] =
-                    wide[i] << index_bits | (row + (uint64_t)i);
-        else
-            for (int64_t i = 0; i < walk.n; i++)
-                narrow_out[places[(uint32_t)(narrow[i] >> shift)]++] =
-                    narrow[i] << index_bits | (row + (uint64_t)i);
+        read_codes(s, &walk, &codes);
+        for (int64_t i = 0; i < walk.n; i++) {
+            uint32_t place = places[s->bucket_of_cell[cell_of(s, &codes, i)]]++;
+            uint64_t row = (uint64_t)(walk.first + i);
+            if (s->order->is_wide)
+                wide_out[place] = codes.wide[i] << index_bits | row;
+            else
+                narrow_out[place] = codes.narrow[i] << index_bits | row;
+        }
     }
     return 0;
 }
@@ -77,9 +139,9 @@ static int place_slice(void *context, int slice, ra_error *err) {
 // Turns the slices' counts into places: buckets in order, in each the slices in order.
 static void number_places(sorting *s) {
     uint32_t at = 0;
-    for (int64_t b = 0; b < INT64_C(1) << s->bucket_bits; b++) {
-        for (int slice = 0; slice < s->slices.n_slices; slice++) {
-            uint32_t *place = &s->places[((int64_t)slice << s->bucket_bits) + b];
+    for (int64_t b = 0; b < s->n_buckets; b++) {
+        for (int64_t slice = 0; slice < s->slices.n_slices; slice++) {
+            uint32_t *place = &s->places[slice * s->n_buckets + b];
             uint32_t count = *place;
             *place = at;
             at += count;
@@ -94,15 +156,14 @@ static int64_t bucket_start(const sorting *s, int b) {
 
 // Joins small buckets to tasks.
 static void make_tasks(sorting *s) {
-    int n_buckets = 1 << s->bucket_bits;
     int first = 0;
-    for (int b = 0; b < n_buckets; b++) {
-        if (b + 1 < n_buckets && s->bucket_ends[b] - bucket_start(s, first) < TASK_ROWS)
+    for (int b = 0; b < s->n_buckets; b++) {
+        if (b + 1 < s->n_buckets && s->bucket_ends[b] - bucket_start(s, first) < TASK_ROWS)
             continue;
         s->task_buckets[s->n_tasks++] = first;
         first = b + 1;
     }
-    s->task_buckets[s->n_tasks] = n_buckets;
+    s->task_buckets[s->n_tasks] = s->n_buckets;
 }
 
 static int sort_bucket(const sorting *s, int64_t from, int64_t n, void *scratch, ra_error *err) {
@@ -145,7 +206,7 @@ static int bits_of(int64_t n) {
 
 static int alloc_sorting(sorting *s, ra_error *err) {
     const ra_compute *compute = s->leaves->compute;
-    int64_t n_buckets = INT64_C(1) << s->bucket_bits;
+    int64_t n_buckets = s->n_buckets;
     RA_TRY(ra_scratch_calloc(compute, n_buckets * s->slices.n_slices, sizeof *s->places,
                              &s->memory[0], err));
     RA_TRY(ra_scratch_alloc(compute, n_buckets, sizeof *s->bucket_ends, &s->memory[1], err));
@@ -159,6 +220,7 @@ static int alloc_sorting(sorting *s, ra_error *err) {
 
 static int run_sorting(sorting *s, ra_error *err) {
     const ra_compute *compute = s->leaves->compute;
+    RA_TRY(make_buckets(s, err));
     RA_TRY(alloc_sorting(s, err));
     RA_TRY(ra_pieces_run(compute, s->slices.n_slices, count_slice, s, err));
     number_places(s);
@@ -177,11 +239,6 @@ int ra_sort_order_init(ra_sort_leaves *leaves, ra_sort_order *out, ra_error *err
     out->index_bits = n > 1 ? bits_of(n - 1) : 1;
     ra_sort_code_init(leaves, (ra_sort_place){0}, 128 - out->index_bits, &s.code);
     out->is_wide = !s.code.is_exact || s.code.bits + out->index_bits > 64;
-    s.bucket_bits = bits_of(n / BUCKET_ROWS);
-    if (s.bucket_bits > MAX_BUCKET_BITS)
-        s.bucket_bits = MAX_BUCKET_BITS;
-    if (s.bucket_bits > s.code.bits)
-        s.bucket_bits = s.code.bits;
     int rc = n > 0 ? run_sorting(&s, err) : 0;
     for (size_t i = 0; i < sizeof s.memory / sizeof s.memory[0]; i++)
         ra_scratch_free(leaves->compute, &s.memory[i]);

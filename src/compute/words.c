@@ -1,5 +1,7 @@
 #include "compute/words.h"
 
+#include <string.h>
+
 #include "base/checked.h"
 
 static const uint64_t top_bit = UINT64_C(1) << 63;
@@ -156,16 +158,21 @@ void ra_words_read(const ra_word *word, const uint8_t *values, int64_t from, int
     }
 }
 
-bool ra_word_is_nan(const ra_word *word, const uint8_t *values, int64_t i) {
-    const uint8_t *p = values + i * word->stride;
+void ra_words_find_nan(const ra_word *word, const uint8_t *values, int64_t from, int64_t n,
+                       bool *out) {
+    const uint8_t *p = values + from * word->stride + word->offset;
     switch (word->kind) {
         case RA_WORD_F16:
-            return (ra_load_u16(p) & 0x7FFF) > 0x7C00;
+            READ_ROWS((ra_load_u16(p) & 0x7FFF) > 0x7C00);
+            break;
         case RA_WORD_F32:
-            return (ra_load_u32(p) & 0x7FFFFFFF) > 0x7F800000;
+            READ_ROWS((ra_load_u32(p) & 0x7FFFFFFF) > 0x7F800000);
+            break;
         case RA_WORD_F64:
-            return (ra_load_u64(p) & ~top_bit) > UINT64_C(0x7FF0000000000000);
+            READ_ROWS((ra_load_u64(p) & ~top_bit) > UINT64_C(0x7FF0000000000000));
+            break;
         default:
-            return false;
+            memset(out, 0, (size_t)n * sizeof *out);
+            break;
     }
 }

@@ -40,7 +40,13 @@ void ra_words_read(const ra_word *word, const uint8_t *values, int64_t from, int
 static inline bool ra_word_is_float(ra_word_kind kind) {
     return kind >= RA_WORD_F16 && kind <= RA_WORD_F64;
 }
-// Whether the float at row `i` is NaN.
-bool ra_word_is_nan(const ra_word *word, const uint8_t *values, int64_t i);
+// Whether the floats of the rows are NaN; false for words that are no floats.
+void ra_words_find_nan(const ra_word *word, const uint8_t *values, int64_t from, int64_t n,
+                       bool *out);
+static inline bool ra_word_is_nan(const ra_word *word, const uint8_t *values, int64_t i) {
+    bool is_nan;
+    ra_words_find_nan(word, values, i, 1, &is_nan);
+    return is_nan;
+}
 
 #endif

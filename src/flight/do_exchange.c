@@ -124,7 +124,7 @@ static int start(ra_call *call, ra_error *err) {
         RA_FAIL(err, OUT_OF_MEMORY, "no memory for an exchange");
     input->app = ra_app_of(call);
     input->call = ra_call_get_ref(call);
-    int rc = ra_upload_new(call, RA_WRITE_RESULT, &input_events, input, &exchange->upload, err);
+    int rc = ra_upload_new(call, RA_WRITE_TEMPORARY, &input_events, input, &exchange->upload, err);
     if (rc != 0)
         input_free(input);
     else

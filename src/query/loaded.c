@@ -17,6 +17,15 @@ static int charge(ra_loaded *loaded, ra_run *run, const ra_content *content, ra_
     return 0;
 }
 
+int ra_loaded_batch(ra_run *run, ra_content *content, int64_t i, ra_batch **out, ra_error *err) {
+    int rc = ra_content_batch(content, i, out, err);
+    if (rc != 0 && run->flight >= 0) {
+        err->flight = run->flight;
+        ra_error_prefix(err, "Flight %lld", (long long)run->flight);
+    }
+    return rc;
+}
+
 int ra_loaded_init(ra_loaded *loaded, ra_run *run, ra_content *content, ra_error *err) {
     *loaded = (ra_loaded){.n_rows = content->n_rows};
     if (content->n_batches > INT32_MAX)
@@ -27,14 +36,7 @@ int ra_loaded_init(ra_loaded *loaded, ra_run *run, ra_content *content, ra_error
         RA_FAIL(err, OUT_OF_MEMORY, "no memory for a table's batches");
     for (int64_t i = 0; i < content->n_batches; i++) {
         RA_TRY(ra_compute_check_cancelled(&run->compute, err));
-        int rc = ra_content_batch(content, i, &loaded->batches[i], err);
-        if (rc != 0) {
-            if (run->flight >= 0) {
-                err->flight = run->flight;
-                ra_error_prefix(err, "Flight %lld", (long long)run->flight);
-            }
-            return rc;
-        }
+        RA_TRY(ra_loaded_batch(run, content, i, &loaded->batches[i], err));
         loaded->n_batches++;
     }
     return 0;

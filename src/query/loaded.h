@@ -16,6 +16,9 @@ typedef struct {
 // Failed or not, fini it.
 RA_MUST int ra_loaded_init(ra_loaded *loaded, ra_run *run, ra_content *content, ra_error *err);
 void ra_loaded_fini(ra_loaded *loaded);
+// One batch of a content; the same errors.
+RA_MUST int ra_loaded_batch(ra_run *run, ra_content *content, int64_t i, ra_batch **out,
+                            ra_error *err);
 ra_table ra_loaded_table(const ra_loaded *loaded, ra_schema *schema);
 
 // An array argument, loaded: `chunks` of its column, in order.

@@ -95,6 +95,7 @@ static int run_plan(ra_job *job, ra_outcome *outcome, ra_error *err) {
     int64_t limit = options->budget ? options->budget->limit_bytes / QUERY_SHARE : INT64_MAX;
     ra_budget_init(&job->budget, options->budget, "query", limit);
     ra_run run = {.store = options->store,
+                  .kind = plan->publish ? RA_WRITE_RESULT : RA_WRITE_TEMPORARY,
                   .compute = {.workers = options->morsels,
                               .budget = &job->budget,
                               .cancelled = &job->cancelled},

@@ -4,6 +4,7 @@
 #include "query/loaded.h"
 #include "query/renaming.h"
 #include "query/sort_path.h"
+#include "query/take_few.h"
 
 int ra_run_relation(ra_run *run, const ra_relation *relation, ra_content **out, ra_error *err) {
     int64_t outer_flight = run->flight;
@@ -38,7 +39,7 @@ static int run_kernel(ra_run *run, ra_content *in, ra_schema *out_schema, kernel
     ra_writer *writer = NULL;
     int rc = ra_loaded_init(&loaded, run, in, err);
     if (rc == 0)
-        rc = ra_writer_new(run->store, out_schema, RA_WRITE_RESULT, &writer, err);
+        rc = ra_writer_new(run->store, out_schema, run->kind, &writer, err);
     if (rc == 0) {
         ra_table table = ra_loaded_table(&loaded, in->schema);
         ra_batch_sink sink = {add_to_writer, writer};
@@ -61,7 +62,7 @@ static int take_kernel(const ra_compute *compute, const ra_table *table, const v
 // An argument without a chunk has no type either: it chooses no row.
 static int empty_content(ra_run *run, ra_content *in, ra_content **out, ra_error *err) {
     ra_writer *writer;
-    RA_TRY(ra_writer_new(run->store, in->schema, RA_WRITE_RESULT, &writer, err));
+    RA_TRY(ra_writer_new(run->store, in->schema, run->kind, &writer, err));
     int rc = ra_writer_finish(writer, out, err);
     ra_writer_free(writer);
     return rc;
@@ -72,6 +73,8 @@ int ra_run_take(ra_run *run, const ra_step *step, ra_content *in, ra_content **o
     int rc = ra_loaded_column_init(&indices, run, step->indices, err);
     if (rc == 0 && indices.column.n_chunks == 0)
         rc = empty_content(run, in, out, err);
+    else if (rc == 0 && ra_take_is_few(in, &indices.column))
+        rc = ra_run_take_few(run, in, &indices.column, out, err);
     else if (rc == 0)
         rc = run_kernel(run, in, in->schema, take_kernel, &indices, out, err);
     ra_loaded_column_fini(&indices);
@@ -178,7 +181,6 @@ int ra_run_combine_chunks(ra_run *run, const ra_step *step, ra_content *in, ra_c
 
 int ra_run_slice(ra_run *run, const ra_step *step, ra_content *in, ra_content **out,
                  ra_error *err) {
-    (void)run;
     int64_t offset = step->slice.offset < in->n_rows ? step->slice.offset : in->n_rows;
     int64_t rest = in->n_rows - offset;
     int64_t n_rows = step->slice.length < rest ? step->slice.length : rest;
@@ -186,7 +188,7 @@ int ra_run_slice(ra_run *run, const ra_step *step, ra_content *in, ra_content **
         *out = ra_content_ref(in);
         return 0;
     }
-    return ra_content_slice(in, offset, n_rows, out, err);
+    return ra_content_slice(in, offset, n_rows, run->kind, out, err);
 }
 
 int ra_run_select(ra_run *run, const ra_step *step, ra_content *in, ra_content **out,

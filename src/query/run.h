@@ -7,6 +7,7 @@
 struct ra_run {
     ra_store *store;
     ra_compute compute;
+    ra_write_kind kind;  // of what is written: temporary unless the command is published
     ra_content *stream;  // the streamed argument, NULL without one
     int64_t flight;      // input of the relation that is being run, for errors
 };

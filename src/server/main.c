@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -42,11 +43,22 @@ static void block_signals(sigset_t *set) {
     signal(SIGPIPE, SIG_IGN);
 }
 
+// Each open segment and each connection takes a descriptor.
+static void raise_descriptor_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        ra_log(RA_LOG_WARNING, "server", "the limit of open files cannot be raised");
+}
+
 static int serve(const ra_options *options) {
     sigset_t signals;
     ra_error err;
     ra_server *server;
     block_signals(&signals);
+    raise_descriptor_limit();
     if (ra_server_start(options, stop_by_client, NULL, &server, &err) != 0)
         return fail(err.reason == RA_REASON_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILURE, &err);
     printf("Server online: grpc+tcp://%s:%d\n", options->host.text, ra_server_port(server));

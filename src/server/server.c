@@ -102,11 +102,15 @@ static int start_wire(ra_server *server, void (*stop)(void *context), void *cont
     return ra_wire_start(&options, &server->app.wire, err);
 }
 
+// Whoever may still post to the wire ends before it: jobs, workers, the catalog's answers. The wire
+// runs what was posted when it is freed, which gives back the last contents.
 static void server_free(ra_server *server) {
-    ra_wire_free(server->app.wire);
     ra_workers_free(server->jobs);  // runs what the engine still has
     ra_engine_free(server->engine);
     ra_workers_free(server->workers);
+    if (server->store)
+        ra_store_settle(server->store);
+    ra_wire_free(server->app.wire);
     ra_store_close(server->store);
     ra_budget_fini(&server->budget);
     ra_free(server);

@@ -255,6 +255,9 @@ static void wait_for_work(ra_catalog *catalog) {
     if (catalog->flush_due_ns != 0 && catalog->flush_due_ns < due_ns)
         due_ns = catalog->flush_due_ns;
     struct timespec until = {due_ns / SECONDS, due_ns % SECONDS};
+    catalog->is_idle = !catalog->queue.head && catalog->n_away == 0;
+    if (catalog->is_idle)
+        pthread_cond_broadcast(&catalog->settled);
     while (!catalog->queue.head && !catalog->dead && !catalog->stopping) {
         if (pthread_cond_timedwait(&catalog->wake, &catalog->lock, &until) == ETIMEDOUT)
             return;
@@ -279,6 +282,7 @@ static void *catalog_main(void *arg) {
     while (!stop) {
         pthread_mutex_lock(&catalog->lock);
         wait_for_work(catalog);
+        catalog->is_idle = false;
         ra_request_queue taken;
         queue_init(&taken);
         for (ra_request *r; (r = queue_pop(&catalog->queue));)
@@ -351,6 +355,7 @@ static void free_catalog(ra_catalog *catalog) {
     pthread_mutex_destroy(&catalog->lock);
     pthread_mutex_destroy(&catalog->snapshot_lock);
     pthread_cond_destroy(&catalog->wake);
+    pthread_cond_destroy(&catalog->settled);
     ra_free(catalog);
 }
 
@@ -366,6 +371,7 @@ int ra_catalog_open(ra_store *store, ra_error *err) {
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&catalog->wake, &attributes);
+    pthread_cond_init(&catalog->settled, NULL);
     pthread_condattr_destroy(&attributes);
     catalog->use_due_ns = ra_os_now_ns() + 60 * SECONDS;
     store->catalog = catalog;
@@ -398,6 +404,14 @@ void ra_catalog_close(ra_catalog *catalog) {
         ra_log(RA_LOG_WARNING, "store", "the clean stop could not be noted: %s", err.message);
     ra_assert(atomic_load(&catalog->snapshot->refs) == 1);
     free_catalog(catalog);
+}
+
+void ra_store_settle(ra_store *store) {
+    ra_catalog *catalog = store->catalog;
+    pthread_mutex_lock(&catalog->lock);
+    while (catalog->queue.head || !catalog->is_idle)
+        pthread_cond_wait(&catalog->settled, &catalog->lock);
+    pthread_mutex_unlock(&catalog->lock);
 }
 
 int ra_store_change(ra_store *store, const ra_change *change, ra_change_done done, void *context,

@@ -59,6 +59,8 @@ struct ra_catalog {
 
     pthread_mutex_t lock;  // of the queue
     pthread_cond_t wake;
+    pthread_cond_t settled;  // is_idle may have become true
+    bool is_idle;            // the thread waits, and all it took has been answered
     ra_request_queue queue;
     int n_away;
     bool stopping;

@@ -159,6 +159,16 @@ static int load_content(load *l, ra_content **out, ra_error *err) {
     return rc;
 }
 
+// Schema, index and app_metadata come from different rows: together they must give the content that
+// was published.
+static int check_content(load *l, const ra_content *content, ra_error *err) {
+    ra_str hash;
+    RA_TRY(ra_sql_column_bytes(l->sql, RA_SQL_SELECT_VERSIONS, 6, &hash, err));
+    if (hash.len != sizeof content->hash || memcmp(hash.data, content->hash, hash.len) != 0)
+        l->is_damaged = true;
+    return 0;
+}
+
 // Reads the version at hand of the Flight `draft`.
 static int load_version(load *l, const ra_flight *draft, ra_error *err) {
     const ra_sql_id id = RA_SQL_SELECT_VERSIONS;
@@ -168,7 +178,9 @@ static int load_version(load *l, const ra_flight *draft, ra_error *err) {
     ra_content *content;
     RA_TRY(load_content(l, &content, err));
     ra_version **slot = &l->versions[l->n_versions];
-    int rc = ra_version_new(draft, ra_sql_column_int(l->sql, id, 1),
+    int rc = check_content(l, content, err);
+    if (rc == 0)
+        rc = ra_version_new(draft, ra_sql_column_int(l->sql, id, 1),
                             ra_sql_column_int(l->sql, id, 2), content, slot, err);
     ra_content_unref(content);
     if (rc == 0) {

@@ -23,6 +23,13 @@ enum {
     RA_MAX_APP_METADATA_BYTES = 1024 * 1024
 };
 
+// How what is written lasts.
+typedef enum {
+    RA_WRITE_DURABLE,   // fsync at finish (unless the store runs with durability none)
+    RA_WRITE_RESULT,    // no fsync
+    RA_WRITE_TEMPORARY  // never published: in memory while it is small, else a file that is removed
+} ra_write_kind;
+
 typedef struct {
     ra_segment *segment;  // a reference
     int first_batch;
@@ -61,14 +68,17 @@ RA_MUST int ra_content_select(ra_content *content, const int *columns, int n, ra
                               ra_error *err);
 // Rows [offset, offset + n_rows) (already cut to the content): whole batches, and at most two cut
 // ones that are written as results, without app_metadata. Worker thread.
-RA_MUST int ra_content_slice(ra_content *content, int64_t offset, int64_t n_rows, ra_content **out,
-                             ra_error *err);
+RA_MUST int ra_content_slice(ra_content *content, int64_t offset, int64_t n_rows,
+                             ra_write_kind kind, ra_content **out, ra_error *err);
 // All rows of all, in order, under the first one's schema. SCHEMA_MISMATCH unless names, types and
 // nullability are equal (metadata aside); names the first field that differs.
 RA_MUST int ra_content_concat(ra_content *const *contents, int n, ra_content **out, ra_error *err);
 
 // Batch i as arrays over the mapped segment. Verifies its checksum at first use: DATA_LOSS. Worker.
 RA_MUST int ra_content_batch(ra_content *content, int64_t i, ra_batch **out, ra_error *err);
+// The batch that holds a row (0 <= row < n_rows), and the row's place in it.
+void ra_content_locate(const ra_content *content, int64_t row, int64_t *batch,
+                       int64_t *row_in_batch);
 // The app_metadata that came with batch i; empty when there was none.
 RA_MUST int ra_content_app_metadata(ra_content *content, int64_t i, ra_blob **out, ra_error *err);
 
@@ -115,10 +125,6 @@ void ra_segment_unref(ra_segment *segment);
 int ra_segment_fd(const ra_segment *segment);  // of an open segment; for sendfile
 
 // Writing a content. Not for several threads at once.
-typedef enum {
-    RA_WRITE_DURABLE,  // fsync at finish (unless the store runs with durability none)
-    RA_WRITE_RESULT    // no fsync
-} ra_write_kind;
 typedef struct ra_writer ra_writer;
 RA_MUST int ra_writer_new(ra_store *store, ra_schema *schema, ra_write_kind kind, ra_writer **out,
                           ra_error *err);

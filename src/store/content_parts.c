@@ -88,15 +88,33 @@ uint64_t ra_part_dictionary_key(const ra_content *content, const ra_part *part) 
                                 part->segment->dictionary_hash);
 }
 
-int ra_content_find_part(const ra_content *content, int64_t i) {
-    ra_assert(i >= 0 && i < content->n_batches);
-    int low = 0, high = content->n_parts;
+// The last i in [low, high) with starts[i] <= row.
+static int last_at_or_below(const int64_t *starts, int low, int high, int64_t row) {
     while (high - low > 1) {
         int middle = low + (high - low) / 2;
-        if (content->batch_starts[middle] <= i)
+        if (starts[middle] <= row)
             low = middle;
         else
             high = middle;
     }
     return low;
+}
+
+int ra_content_find_part(const ra_content *content, int64_t i) {
+    ra_assert(i >= 0 && i < content->n_batches);
+    return last_at_or_below(content->batch_starts, 0, content->n_parts, i);
+}
+
+void ra_content_locate(const ra_content *content, int64_t row, int64_t *batch,
+                       int64_t *row_in_batch) {
+    ra_assert(row >= 0 && row < content->n_rows);
+    int p = 0;
+    while (row >= content->parts[p].n_rows)
+        row -= content->parts[p++].n_rows;
+    const ra_part *part = &content->parts[p];
+    const int64_t *starts = part->segment->row_starts;
+    row += starts[part->first_batch];
+    int i = last_at_or_below(starts, part->first_batch, part->first_batch + part->n_batches, row);
+    *batch = content->batch_starts[p] + i - part->first_batch;
+    *row_in_batch = row - starts[i];
 }

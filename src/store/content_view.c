@@ -153,16 +153,24 @@ int ra_content_select(ra_content *content, const int *columns, int n, ra_content
     return rc;
 }
 
+// A slice of a content that is being made: whole batches, and cut ones written as `kind`.
+typedef struct {
+    ra_content *content;
+    ra_write_kind kind;
+    ra_part_list list;
+} slicing;
+
 // Rows [offset, offset + n_rows) of batch `i` as a content.
-static int cut_batch(ra_content *content, int64_t i, int64_t offset, int64_t n_rows,
+static int cut_batch(const slicing *slice, int64_t i, int64_t offset, int64_t n_rows,
                      ra_content **out, ra_error *err) {
+    ra_content *content = slice->content;
     ra_batch *batch, *cut;
     RA_TRY(ra_content_batch(content, i, &batch, err));
     int rc = ra_batch_slice(batch, offset, n_rows, &cut, err);
     ra_batch_unref(batch);
     RA_TRY(rc);
     ra_writer *writer;
-    rc = ra_writer_new(content->store, content->schema, RA_WRITE_RESULT, &writer, err);
+    rc = ra_writer_new(content->store, content->schema, slice->kind, &writer, err);
     if (rc == 0) {
         rc = ra_writer_add(writer, cut, (ra_span){0}, err);
         if (rc == 0)
@@ -173,11 +181,10 @@ static int cut_batch(ra_content *content, int64_t i, int64_t offset, int64_t n_r
     return rc;
 }
 
-static int add_cut(ra_part_list *list, ra_content *content, int64_t i, int64_t offset,
-                   int64_t n_rows, ra_error *err) {
+static int add_cut(slicing *slice, int64_t i, int64_t offset, int64_t n_rows, ra_error *err) {
     ra_content *cut;
-    RA_TRY(cut_batch(content, i, offset, n_rows, &cut, err));
-    int rc = ra_part_list_add_content(list, cut, err);
+    RA_TRY(cut_batch(slice, i, offset, n_rows, &cut, err));
+    int rc = ra_part_list_add_content(&slice->list, cut, err);
     ra_content_unref(cut);
     return rc;
 }
@@ -196,33 +203,32 @@ static int lower_bound(const int64_t *starts, int low, int high, int64_t row) {
 }
 
 // Adds rows [from, to) of part `p`, counted from the part's first row; from < to.
-static int add_rows(ra_part_list *list, ra_content *content, int p, int64_t from, int64_t to,
-                    ra_error *err) {
-    const ra_part *part = &content->parts[p];
+static int add_rows(slicing *slice, int p, int64_t from, int64_t to, ra_error *err) {
+    const ra_part *part = &slice->content->parts[p];
     const int64_t *starts = part->segment->row_starts;
     int first = part->first_batch, end = first + part->n_batches;
-    int64_t number = content->batch_starts[p] - first;  // of a batch in the content
+    int64_t number = slice->content->batch_starts[p] - first;  // of a batch in the content
     from += starts[first];
     to += starts[first];
     int begin_whole = lower_bound(starts, first, end, from);
     int end_whole = lower_bound(starts, first, end, to + 1) - 1;
     if (begin_whole > end_whole)
-        return add_cut(list, content, number + end_whole, from - starts[end_whole], to - from, err);
+        return add_cut(slice, number + end_whole, from - starts[end_whole], to - from, err);
     if (starts[begin_whole] > from)
-        RA_TRY(add_cut(list, content, number + begin_whole - 1, from - starts[begin_whole - 1],
+        RA_TRY(add_cut(slice, number + begin_whole - 1, from - starts[begin_whole - 1],
                        starts[begin_whole] - from, err));
-    RA_TRY(ra_part_list_add(list, part->segment, begin_whole, end_whole - begin_whole,
+    RA_TRY(ra_part_list_add(&slice->list, part->segment, begin_whole, end_whole - begin_whole,
                             part->columns, part->n_columns, err));
     if (starts[end_whole] < to)
-        RA_TRY(add_cut(list, content, number + end_whole, 0, to - starts[end_whole], err));
+        RA_TRY(add_cut(slice, number + end_whole, 0, to - starts[end_whole], err));
     return 0;
 }
 
-int ra_content_slice(ra_content *content, int64_t offset, int64_t n_rows, ra_content **out,
-                     ra_error *err) {
+int ra_content_slice(ra_content *content, int64_t offset, int64_t n_rows, ra_write_kind kind,
+                     ra_content **out, ra_error *err) {
     *out = NULL;
     ra_assert(offset >= 0 && n_rows >= 0 && n_rows <= content->n_rows - offset);
-    ra_part_list list = {0};
+    slicing slice = {.content = content, .kind = kind};
     int rc = 0;
     int64_t part_start = 0;
     for (int p = 0; p < content->n_parts && rc == 0; p++) {
@@ -232,14 +238,14 @@ int ra_content_slice(ra_content *content, int64_t offset, int64_t n_rows, ra_con
         if (to > part_rows)
             to = part_rows;
         if (from < to)
-            rc = add_rows(&list, content, p, from, to, err);
+            rc = add_rows(&slice, p, from, to, err);
         part_start += part_rows;
     }
     if (rc != 0) {
-        ra_part_list_fini(&list);
+        ra_part_list_fini(&slice.list);
         return rc;
     }
-    return ra_content_from_list(content->store, content->schema, &list, false, out, err);
+    return ra_content_from_list(content->store, content->schema, &slice.list, false, out, err);
 }
 
 static int check_same_fields(const ra_schema *first, const ra_schema *other, ra_error *err) {

@@ -53,7 +53,8 @@ static void slices_are_whole_batches_and_two_edges(void **state) {
     for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
         int64_t before = atomic_load(&store.store.n_segments);
         ra_content *slice;
-        testing_must(ra_content_slice(content, cuts[i][0], cuts[i][1], &slice, &err), &err);
+        testing_must(
+            ra_content_slice(content, cuts[i][0], cuts[i][1], RA_WRITE_RESULT, &slice, &err), &err);
         assert_int_equal(slice->n_rows, cuts[i][1]);
         assert_int_equal(atomic_load(&store.store.n_segments) - before, cuts[i][2]);
         testing_batches expected = cut(&batches, cuts[i][0], cuts[i][1]);
@@ -76,7 +77,7 @@ static void a_view_outlives_what_it_was_made_of(void **state) {
     testing_batches batches = testing_random_batches(schema, 3, 3, 1000);
     ra_content *content = testing_write(&store, schema, &batches), *slice;
     ra_error err;
-    testing_must(ra_content_slice(content, 1000, 2000, &slice, &err), &err);
+    testing_must(ra_content_slice(content, 1000, 2000, RA_WRITE_RESULT, &slice, &err), &err);
     assert_int_equal(slice->n_parts, 1);
     ra_content_unref(content);
     testing_batches expected = cut(&batches, 1000, 2000);
@@ -109,7 +110,7 @@ static void selected_columns_are_sent_as_they_are_read(void **state) {
         testing_batches expected = choose(&batches, view->schema, columns, n);
         assert_true(testing_content_equal(view, &expected));
         testing_batches part = cut(&expected, 13, 90);
-        testing_must(ra_content_slice(view, 13, 90, &slice, &err), &err);
+        testing_must(ra_content_slice(view, 13, 90, RA_WRITE_RESULT, &slice, &err), &err);
         assert_true(testing_content_equal(slice, &part));
         testing_batches_fini(&part);
         testing_batches_fini(&expected);

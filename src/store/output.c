@@ -16,8 +16,14 @@ enum {
     MEMORY_BYTES = UNIT_BYTES + SMALL_BYTES,
     FIRST_STEP_BYTES = UNIT_BYTES,  // files up to this are written without allocating ahead
     LAST_STEP_BYTES = 64 * 1024 * 1024,
-    WRITE_BACK_BYTES = 8 * 1024 * 1024
+    WRITE_BACK_BYTES = 8 * 1024 * 1024,
+    MEMORY_ALIGNMENT = 64
 };
+
+static int make_file(ra_output *output, const char *path, ra_error *err) {
+    int rc = ra_os_open(path, O_RDWR | O_CREAT | O_EXCL, 0640, &output->fd, err);
+    return rc == 0 ? 0 : ra_store_word_disk_full(output->store, UNIT_BYTES, rc, err);
+}
 
 int ra_output_open(ra_output *output, ra_store *store, ra_write_kind kind, const char *path,
                    ra_error *err) {
@@ -28,12 +34,14 @@ int ra_output_open(ra_output *output, ra_store *store, ra_write_kind kind, const
         ra_budget_release(store->options.budget, MEMORY_BYTES);
         RA_FAIL(err, OUT_OF_MEMORY, "no memory to write a segment");
     }
-    int rc = ra_os_open(path, O_RDWR | O_CREAT | O_EXCL, 0640, &output->fd, err);
-    if (rc != 0) {
-        ra_output_close(output);
-        return ra_store_word_disk_full(store, UNIT_BYTES, rc, err);
+    if (kind == RA_WRITE_TEMPORARY) {
+        output->path = path;
+        return 0;
     }
-    return 0;
+    int rc = make_file(output, path, err);
+    if (rc != 0)
+        ra_output_close(output);
+    return rc;
 }
 
 static int check_room(ra_output *output, int64_t bytes, ra_error *err) {
@@ -88,6 +96,8 @@ static int write_until(ra_output *output, int64_t end, ra_error *err) {
     }
     if (left > 0)
         iov[n++] = (struct iovec){output->pending[n_done].iov_base, left};
+    if (output->fd < 0)
+        RA_TRY(make_file(output, output->path, err));
     RA_TRY(make_room(output, end, err));
     int rc = ra_os_pwritev(output->fd, iov, n, output->written_bytes, err);
     if (rc != 0)
@@ -158,10 +168,27 @@ int ra_output_settle(ra_output *output, ra_error *err) {
 
 int ra_output_finish(ra_output *output, ra_error *err) {
     RA_TRY(drain(output, err));
+    if (output->fd < 0)
+        return 0;
     if (output->tail_bytes > 0)
         RA_TRY(write_until(output, output->position, err));
     if (output->allocated_bytes > output->position)
         RA_TRY(ra_os_truncate(output->fd, output->position, err));
+    return 0;
+}
+
+int ra_output_take_memory(ra_output *output, uint8_t **out, ra_error *err) {
+    ra_budget *budget = output->store->options.budget;
+    ra_assert(output->fd < 0 && output->n_pending == 0);
+    ra_assert((int64_t)output->tail_bytes == output->position);
+    *out = NULL;
+    RA_TRY(ra_budget_charge(budget, output->position, err));
+    *out = ra_aligned_alloc(MEMORY_ALIGNMENT, output->tail_bytes);
+    if (!*out) {
+        ra_budget_release(budget, output->position);
+        RA_FAIL(err, OUT_OF_MEMORY, "no memory for a result of %zu bytes", output->tail_bytes);
+    }
+    memcpy(*out, output->memory, output->tail_bytes);
     return 0;
 }
 

@@ -1,5 +1,6 @@
-// A file that is written from start to end in pieces of whole 2 MiB, where the page cache can use
-// huge pages; blocks are allocated ahead, dirty pages of durable files are written back early.
+// A file that is written from start to end (a temporary one is made when memory no longer holds it)
+// in pieces of whole 2 MiB, where the page cache can use huge pages; blocks are allocated ahead,
+// dirty pages of durable files are written back early.
 #ifndef RA_STORE_OUTPUT_H
 #define RA_STORE_OUTPUT_H
 
@@ -12,7 +13,8 @@ enum { RA_OUTPUT_MAX_PENDING = 62 };
 typedef struct {
     ra_store *store;
     ra_write_kind kind;
-    int fd;
+    int fd;                      // -1: not made yet
+    const char *path;            // of a temporary file that is not made yet
     int64_t position;            // what was appended so far
     int64_t written_bytes;       // of it, what is in the file
     int64_t allocated_bytes;     // blocks reserved ahead; 0 for small files
@@ -24,7 +26,8 @@ typedef struct {
     int n_pending;
 } ra_output;
 
-// Makes the file at `path`, which must not exist. On failure there is nothing to clean up.
+// Makes the file at `path`, which must not exist; a temporary one later, if it outgrows memory:
+// then `path` must stay. On failure there is nothing to clean up.
 RA_MUST int ra_output_open(ra_output *output, ra_store *store, ra_write_kind kind, const char *path,
                            ra_error *err);
 // Appends bytes; large ones are only referenced until ra_output_settle. DISK_FULL with sizes.
@@ -33,8 +36,12 @@ RA_MUST int ra_output_append(ra_output *output, const void *data, size_t bytes, 
 RA_MUST int ra_output_pad(ra_output *output, ra_error *err);
 // Ends a message: what the caller passed may go afterwards.
 RA_MUST int ra_output_settle(ra_output *output, ra_error *err);
-// Writes what is left and gives back what was allocated too much. The descriptor stays open.
+// Writes what is left and gives back what was allocated too much. The descriptor stays open. A
+// temporary file that was never made stays in memory: ra_output_take_memory.
 RA_MUST int ra_output_finish(ra_output *output, ra_error *err);
+// All bytes of a finished output without a file: 64-byte aligned, for ra_free, charged to the
+// store's budget (`position` bytes) until the caller releases that.
+RA_MUST int ra_output_take_memory(ra_output *output, uint8_t **out, ra_error *err);
 // Closes the descriptor and frees the memory; the file stays.
 void ra_output_close(ra_output *output);
 

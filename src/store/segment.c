@@ -88,12 +88,15 @@ static void remove_file(const ra_segment *segment) {
 static void destroy(ra_segment *segment) {
     ra_store *store = segment->store;
     ra_segment_cache_remove(store->cache, segment);
-    if (segment->map) {
+    if (segment->in_memory) {
+        ra_free((void *)(uintptr_t)segment->map);
+        ra_budget_release(store->options.budget, segment->file_bytes);
+    } else if (segment->map) {
         ra_os_unmap(segment->map, (size_t)segment->file_bytes);
         ra_os_close(segment->fd);
         atomic_fetch_sub(&store->open_segments, 1);
     }
-    if (!atomic_load(&segment->adopted))
+    if (!segment->in_memory && !atomic_load(&segment->adopted))
         remove_file(segment);
     atomic_fetch_sub(&store->n_segments, 1);
     atomic_fetch_sub(&store->segment_bytes, segment->file_bytes);
@@ -134,6 +137,7 @@ int ra_segment_fd(const ra_segment *segment) {
 }
 
 void ra_segment_adopt(ra_segment *segment) {
+    ra_assert(!segment->in_memory);
     atomic_store(&segment->adopted, true);
 }
 

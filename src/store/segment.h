@@ -42,6 +42,7 @@ struct ra_segment {
     atomic_bool adopted;  // a catalog row refers to it: the file stays when the last reference goes
     atomic_bool synced;   // file and directory were synced
     int64_t n_uses;       // parts of catalog rows that refer to it; the catalog thread's
+    bool in_memory;       // has no file: `map` is its own memory, charged to the store's budget
     bool placed;          // in segments_dir; until its writer finishes it is in tmp_dir
     pthread_mutex_t lock;                 // of what follows
     int fd;                               // -1 while closed

@@ -165,6 +165,8 @@ bool ra_segment_is_resident(const ra_segment *segment, int64_t offset, int64_t b
     // Should the cache close it meanwhile, the question is asked of other memory, which is
     // harmless.
     const uint8_t *map = __atomic_load_n(&segment->map, __ATOMIC_RELAXED);
+    if (segment->in_memory)
+        return true;
     return map && ra_mapped_io_is_resident(map + offset, (size_t)bytes);
 }
 
@@ -174,7 +176,7 @@ int ra_segment_use(ra_segment *segment, ra_error *err) {
     if (rc == 0)
         ra_segment_ref(segment);
     pthread_mutex_unlock(&segment->lock);
-    if (rc == 0)
+    if (rc == 0 && !segment->in_memory)
         ra_segment_cache_touch(segment->store->cache, segment);
     return rc;
 }

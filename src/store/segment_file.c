@@ -18,6 +18,7 @@ struct ra_segment_file {
     ra_write_kind kind;
     ra_output output;
     bool finished;
+    char path[RA_SEGMENT_PATH_BYTES];
     int n_dictionaries;
     ra_segment_entry *dictionaries;  // schema->n_dictionaries
     int n_batches;
@@ -69,10 +70,9 @@ int ra_segment_file_new(ra_store *store, ra_schema *schema, ra_write_kind kind,
     if (!file->dictionaries || !file->column_bytes)
         rc = ra_error_set(err, RA_REASON_OUT_OF_MEMORY, "no memory to write a segment");
     ra_os_random(&file->id, sizeof file->id);
-    char path[RA_SEGMENT_PATH_BYTES];
-    ra_segment_print_path(store, file->id, false, path);
+    ra_segment_print_path(store, file->id, false, file->path);
     if (rc == 0)
-        rc = ra_output_open(&file->output, store, kind, path, err);
+        rc = ra_output_open(&file->output, store, kind, file->path, err);
     if (rc == 0)
         rc = write_schema(file, err);
     if (rc != 0) {
@@ -83,18 +83,12 @@ int ra_segment_file_new(ra_store *store, ra_schema *schema, ra_write_kind kind,
     return 0;
 }
 
-static void remove_file(const ra_segment_file *file) {
-    char path[RA_SEGMENT_PATH_BYTES];
-    ra_segment_print_path(file->store, file->id, false, path);
-    // What cannot be removed now is removed at the next start.
-    (void)!ra_os_unlink(path, NULL);
-}
-
 void ra_segment_file_free(ra_segment_file *file) {
     if (!file)
         return;
+    // What cannot be removed now is removed at the next start.
     if (file->output.fd >= 0 && !file->finished)
-        remove_file(file);
+        (void)!ra_os_unlink(file->path, NULL);
     ra_output_close(&file->output);
     for (int i = 0; i < file->n_batches; i++)
         ra_blob_unref(file->app_metadata[i]);
@@ -263,7 +257,18 @@ int ra_segment_file_finish(ra_segment_file *file, ra_segment **out, ra_error *er
     ra_assert(file->n_dictionaries == file->schema->n_dictionaries);
     RA_TRY(write_footer(file, err));
     RA_TRY(sync_file(file, err));
-    RA_TRY(make_segment(file, out, err));
+    uint8_t *memory = NULL;
+    if (file->output.fd < 0)
+        RA_TRY(ra_output_take_memory(&file->output, &memory, err));
+    int rc = make_segment(file, out, err);
+    if (rc != 0 && memory) {
+        ra_budget_release(file->store->options.budget, file->output.position);
+        ra_free(memory);
+    }
+    if (rc != 0)
+        return rc;
+    (*out)->map = memory;
+    (*out)->in_memory = memory != NULL;
     file->finished = true;
     return 0;
 }

@@ -36,6 +36,8 @@ static int fail_sql(ra_sql *sql, int code, ra_error *err) {
         case SQLITE_IOERR:
             if (extended == SQLITE_IOERR_NOMEM)
                 RA_FAIL(err, OUT_OF_MEMORY, "no memory for the catalog");
+            if (extended == SQLITE_IOERR_DATA)
+                RA_FAIL(err, DATA_LOSS, "the catalog is damaged: a page is not as it was written");
             RA_FAIL(err, IO_ERROR, "catalog: %s (%d)", words, extended);
         case SQLITE_CANTOPEN:
             RA_FAIL(err, IO_ERROR, "catalog: %s", words);
@@ -87,6 +89,10 @@ static int set_log_mode(ra_sql *sql, ra_error *err) {
 
 // With the lock mode exclusive before the first access SQLite keeps the log's index in memory.
 static int set_up(ra_sql *sql, ra_error *err) {
+    int reserved_bytes = RA_PAGE_CHECKSUM_BYTES;
+    int code = sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved_bytes);
+    if (code != SQLITE_OK)
+        return fail_sql(sql, code, err);
     RA_TRY(ra_sql_script(sql,
                          "PRAGMA locking_mode=EXCLUSIVE;"
                          "PRAGMA temp_store=MEMORY;",

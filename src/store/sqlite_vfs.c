@@ -10,8 +10,9 @@
 
 #include "base/checked.h"
 #include "base/os.h"
+#include "store/xxh3.h"
 
-enum { MAX_PATH = 4096, SECTOR_BYTES = 4096, NAME_BYTES = 40 };
+enum { MAX_PATH = 4096, SECTOR_BYTES = 4096, NAME_BYTES = 40, PAGE_BYTES = 4096 };
 
 static void *memory_alloc(int bytes) {
     return ra_malloc((size_t)bytes);
@@ -58,6 +59,7 @@ typedef struct {
     ra_store *store;
     int fd;
     int64_t file_bytes;  // nobody else changes it
+    bool is_database;    // its pages end with their checksum (the log has its own)
     bool sync_dir;       // new: its directory has to be synced with it
     const char *path;    // SQLite's, until the file is closed
 } vfs_file;
@@ -75,6 +77,23 @@ static int file_close(sqlite3_file *base) {
     return SQLITE_OK;
 }
 
+static bool is_page(const vfs_file *file, int bytes, int64_t offset) {
+    return file->is_database && bytes == PAGE_BYTES && offset % PAGE_BYTES == 0;
+}
+
+// Never 0, which stands for a page that another program wrote.
+static uint64_t hash_page(const void *page, int64_t offset) {
+    uint64_t hash =
+        XXH3_64bits_withSeed(page, PAGE_BYTES - RA_PAGE_CHECKSUM_BYTES, (XXH64_hash_t)offset);
+    return hash ? hash : 1;
+}
+
+static bool page_is_whole(const void *page, int64_t offset) {
+    uint64_t stored;
+    memcpy(&stored, (const char *)page + PAGE_BYTES - sizeof stored, sizeof stored);
+    return stored == 0 || stored == hash_page(page, offset);
+}
+
 static int file_read(sqlite3_file *base, void *data, int bytes, sqlite3_int64 offset) {
     vfs_file *file = (vfs_file *)base;
     int64_t there = file->file_bytes - offset;
@@ -83,13 +102,21 @@ static int file_read(sqlite3_file *base, void *data, int bytes, sqlite3_int64 of
     if (wanted > 0 && ra_os_pread(file->fd, data, (size_t)wanted, offset, &err) != 0)
         return SQLITE_IOERR_READ;
     if (wanted == bytes)
-        return SQLITE_OK;
+        return is_page(file, bytes, offset) && !page_is_whole(data, offset) ? SQLITE_IOERR_DATA
+                                                                            : SQLITE_OK;
     memset((char *)data + wanted, 0, (size_t)(bytes - wanted));
     return SQLITE_IOERR_SHORT_READ;
 }
 
 static int file_write(sqlite3_file *base, const void *data, int bytes, sqlite3_int64 offset) {
     vfs_file *file = (vfs_file *)base;
+    char page[PAGE_BYTES];
+    if (is_page(file, bytes, offset)) {
+        uint64_t hash = hash_page(data, offset);
+        memcpy(page, data, PAGE_BYTES - sizeof hash);
+        memcpy(page + PAGE_BYTES - sizeof hash, &hash, sizeof hash);
+        data = page;
+    }
     ra_error err;
     if (ra_os_pwrite(file->fd, data, (size_t)bytes, offset, &err) != 0)
         return err.reason == RA_REASON_DISK_FULL ? SQLITE_FULL : SQLITE_IOERR_WRITE;
@@ -200,6 +227,7 @@ static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int 
     file->base.pMethods = &file_methods;
     file->store = vfs->pAppData;
     file->file_bytes = st.st_size;
+    file->is_database = (flags & SQLITE_OPEN_MAIN_DB) != 0;
     file->sync_dir = is_new;
     file->path = path;
     if (out_flags)

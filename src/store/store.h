@@ -20,6 +20,8 @@ typedef struct {
 // thread. UNAVAILABLE when locked; PERMISSION_DENIED when not writable; UNAVAILABLE naming both
 // format numbers when it is of a newer format.
 RA_MUST int ra_store_open(const ra_store_options *options, ra_store **out, ra_error *err);
+// Returns when every change that was asked for has been answered. Nobody asks for more meanwhile.
+void ra_store_settle(ra_store *store);
 // Writes last-use times, marks the clean stop, ends the thread. All contents, versions and segments
 // must have been released.
 void ra_store_close(ra_store *store);

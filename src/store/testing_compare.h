@@ -144,7 +144,7 @@ static inline bool compare_flight(const ra_flight *flight, const story_flight *k
 // Whether the listed Flights are those of `world`, each with all it has to give.
 static inline bool compare_snapshot(const ra_snapshot *snapshot, const story_world *world,
                                     compare_rules rules, compare_result *result) {
-    int64_t n_found = 0, n_listed = 0;
+    int64_t n_found = 0, n_listed = 0, next_id = -1;
     for (int i = 0; i < world->n_flights; i++) {
         const story_flight *known = &world->flights[i];
         const ra_flight *flight = story_find_uid(snapshot, known->uid);
@@ -156,6 +156,11 @@ static inline bool compare_snapshot(const ra_snapshot *snapshot, const story_wor
         if (!flight)
             continue;
         n_found++;
+        // What was hidden comes back in order, behind the others.
+        bool in_place = next_id < 0 ? flight->id >= world->floor : flight->id == next_id;
+        if (known->hidden && !in_place)
+            COMPARE_FAIL(result, "Flight '%s' came back as %" PRId64, known->name, flight->id);
+        next_id = known->hidden ? flight->id + 1 : next_id;
         compare_result why = {""};
         if (!compare_flight(flight, known, may_be_lost || rules.data_loss, &why))
             COMPARE_FAIL(result, "Flight %" PRId64 " '%s': %.400s", known->id, known->name,

@@ -249,6 +249,8 @@ int ra_writer_add(ra_writer *writer, ra_batch *batch, ra_span app_metadata, ra_e
 }
 
 static int place_segment(ra_segment *segment, ra_error *err) {
+    if (segment->in_memory)
+        return 0;
     char from[RA_SEGMENT_PATH_BYTES], to[RA_SEGMENT_PATH_BYTES];
     ra_segment_print_path(segment->store, segment->id, false, from);
     ra_segment_print_path(segment->store, segment->id, true, to);

@@ -71,7 +71,7 @@ static int use_content(ra_content *content, ra_error *err) {
     ra_content *view, *slice, *all;
     RA_TRY(read_all(content, err));
     RA_TRY(ra_content_select(content, columns, 3, &view, err));
-    int rc = ra_content_slice(view, 3, view->n_rows - 5, &slice, err);
+    int rc = ra_content_slice(view, 3, view->n_rows - 5, RA_WRITE_RESULT, &slice, err);
     if (rc == 0) {
         ra_content *const list[] = {view, slice};
         rc = ra_content_concat(list, 2, &all, err);

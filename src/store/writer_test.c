@@ -301,6 +301,43 @@ static void a_writer_that_is_given_up_leaves_nothing(void **state) {
     testing_folder_fini(&store);
 }
 
+static ra_content *write_temporary(testing_folder *t, ra_schema *schema, int n, int64_t n_rows) {
+    testing_batches batches = testing_random_batches(schema, 71, n, n_rows);
+    ra_error err;
+    ra_writer *writer;
+    ra_content *content;
+    testing_must(ra_writer_new(&t->store, schema, RA_WRITE_TEMPORARY, &writer, &err), &err);
+    for (int i = 0; i < batches.n; i++)
+        testing_must(ra_writer_add(writer, batches.items[i], (ra_span){0}, &err), &err);
+    testing_must(ra_writer_finish(writer, &content, &err), &err);
+    ra_writer_free(writer);
+    assert_true(testing_content_equal(content, &batches));
+    testing_batches_fini(&batches);
+    return content;
+}
+
+static void temporary_content_is_in_memory_while_it_is_small(void **state) {
+    (void)state;
+    testing_folder t;
+    testing_folder_init(&t);
+    ra_schema *schema = testing_all_types_schema();
+    int64_t before = ra_budget_used(t.store.options.budget);
+    ra_content *small = write_temporary(&t, schema, 2, 20);
+    assert_true(small->parts[0].segment->in_memory);
+    assert_true(testing_folder_is_empty(&t));
+    assert_int_equal(ra_budget_used(t.store.options.budget) - before,
+                     small->parts[0].segment->file_bytes);
+    ra_content_unref(small);
+    assert_int_equal(ra_budget_used(t.store.options.budget), before);
+    ra_content *large = write_temporary(&t, schema, 3, 9000);
+    assert_false(large->parts[0].segment->in_memory);
+    assert_false(testing_folder_is_empty(&t));
+    ra_content_unref(large);
+    assert_true(testing_folder_is_empty(&t));
+    ra_schema_unref(schema);
+    testing_folder_fini(&t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_batches_of_every_type_come_back),
@@ -312,6 +349,7 @@ int main(void) {
         cmocka_unit_test(the_limit_is_exact),
         cmocka_unit_test(app_metadata_stays_with_its_batch),
         cmocka_unit_test(what_does_not_belong_is_refused),
+        cmocka_unit_test(temporary_content_is_in_memory_while_it_is_small),
         cmocka_unit_test(a_writer_that_is_given_up_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

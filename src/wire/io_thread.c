@@ -292,8 +292,12 @@ int ra_io_start(ra_io_thread *io, ra_wire *wire, uint32_t index, ra_error *err) 
     if (io->input && io->epoll_fd >= 0 && io->event_fd >= 0 &&
         watch(io, io->event_fd, EPOLLIN, WAKE) && watch_doors(io) && start_thread(io))
         return 0;
+    bool has_memory = io->input != NULL;
+    int code = errno;
     free_thread(io);
-    RA_FAIL(err, UNAVAILABLE, "cannot start an I/O thread: %s", strerror(errno));
+    if (!has_memory)
+        RA_FAIL(err, OUT_OF_MEMORY, "no memory for an I/O thread");
+    RA_FAIL(err, UNAVAILABLE, "cannot start an I/O thread: %s", strerror(code));
 }
 
 void ra_io_stop(ra_io_thread *io) {

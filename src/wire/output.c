@@ -10,8 +10,11 @@
 enum { FIRST_CAPACITY = 16, MAX_IOVECS = 64, CHUNK_BYTES = 4096 };
 
 // File ranges of at least this many bytes go out by sendfile, smaller ones by sendmsg from their
-// mapping. SIZE_MAX: always from the mapping.
+// mapping. SIZE_MAX: always from the mapping. Measured on loopback with frames of 256 KiB to 1 MiB,
+// server CPU per GB: mapping 0.10 s, sendfile 0.11 to 0.17 s.
+#ifndef SENDFILE_MIN_BYTES
 #define SENDFILE_MIN_BYTES SIZE_MAX
+#endif
 
 static ra_out_piece *piece_at(const ra_out_queue *queue, uint32_t i) {
     return &queue->ring[(queue->head + i) & (queue->capacity - 1)];
@@ -64,11 +67,6 @@ void ra_out_push(ra_out_queue *queue, ra_out_piece piece) {
     count_piece(queue, &piece);
 }
 
-void ra_out_end_message(ra_out_queue *queue) {
-    ra_assert(queue->count > 0);
-    piece_at(queue, queue->count - 1)->flags |= RA_OUT_ENDS_MESSAGE;
-}
-
 void ra_out_truncate(ra_out_queue *queue, uint32_t count) {
     while (queue->count > count) {
         ra_out_piece *piece = piece_at(queue, --queue->count);
@@ -90,17 +88,6 @@ void ra_out_push_urgent(ra_out_queue *queue, ra_out_piece piece) {
         *piece_at(queue, i) = *piece_at(queue, i + 1);
     *piece_at(queue, ahead) = piece;
     count_piece(queue, &piece);
-}
-
-size_t ra_out_message_bytes(const ra_out_queue *queue) {
-    size_t bytes = 0;
-    for (uint32_t i = 0; i < queue->count; i++) {
-        const ra_out_piece *piece = piece_at(queue, i);
-        bytes += piece->bytes;
-        if (piece->flags & RA_OUT_ENDS_MESSAGE)
-            break;
-    }
-    return bytes;
 }
 
 uint32_t ra_out_pieces_in(const ra_out_queue *queue, size_t bytes) {

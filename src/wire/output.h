@@ -10,9 +10,8 @@
 #include "base/blob.h"
 
 typedef enum {
-    RA_OUT_DATA = 1,         // belongs to a DATA frame
-    RA_OUT_ENDS_FRAME = 2,   // other frames may follow
-    RA_OUT_ENDS_MESSAGE = 4  // last piece of a gRPC message
+    RA_OUT_DATA = 1,       // belongs to a DATA frame
+    RA_OUT_ENDS_FRAME = 2  // other frames may follow
 } ra_out_flag;
 
 typedef struct {
@@ -42,16 +41,12 @@ void ra_out_clear(ra_out_queue *queue);
 RA_MUST int ra_out_reserve(ra_out_queue *queue, uint32_t more, ra_error *err);
 // Appends a piece and takes its reference; room must have been reserved.
 void ra_out_push(ra_out_queue *queue, ra_out_piece piece);
-// Flags the piece that was pushed last as the end of a message.
-void ra_out_end_message(ra_out_queue *queue);
 // Drops the pieces that were pushed last until `count` are left.
 void ra_out_truncate(ra_out_queue *queue, uint32_t count);
 // Puts a whole frame ahead of the first DATA frame that has not begun (G-30); room must have been
 // reserved. Other frames keep their order: SETTINGS come first on a connection.
 void ra_out_push_urgent(ra_out_queue *queue, ra_out_piece piece);
 
-// Bytes up to the end of the message at the front; all bytes when it has no end yet.
-size_t ra_out_message_bytes(const ra_out_queue *queue);
 // Pieces that moving `bytes` from the front takes.
 uint32_t ra_out_pieces_in(const ra_out_queue *queue, size_t bytes);
 // Moves `bytes` (at most what is queued) from the front of one queue to the end of another as DATA

@@ -5,7 +5,7 @@
 #include "wire/descriptors.h"
 #include "wire/protobuf.h"
 
-enum { REQUEST_MAX_BYTES = 4096, RESPONSE_MAX_BYTES = 64 * 1024 };
+enum { REQUEST_MAX_BYTES = 4096, RESPONSE_MAX_BYTES = 64 * 1024, UNREAD_MAX_BYTES = 256 * 1024 };
 
 // Fields of ServerReflectionRequest and ServerReflectionResponse.
 enum {
@@ -128,7 +128,7 @@ static void on_message(ra_call *call, ra_bytes *message, bool last) {
     ra_error err;
     int rc = 0;
     // Answers are far larger than questions: who does not read them asks no more.
-    if (call->out.bytes > (size_t)ra_call_wire(call)->limits.call_queue_bytes)
+    if (call->out.bytes > UNREAD_MAX_BYTES)
         rc = ra_error_set(&err, RA_REASON_LIMIT, "too many answers that were not read");
     if (rc == 0)
         rc = answer(call, ra_bytes_str(message), &err);

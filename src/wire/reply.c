@@ -242,10 +242,8 @@ void ra_call_conclude_plain(ra_call *call, int http_status, const char *text) {
     ra_call_enter(call, RA_CALL_SENDING);
     nghttp2_data_provider provider = {.source.ptr = call, .read_callback = read_data};
     if (bytes > 0 && ra_out_reserve(&call->out, 1, NULL) == 0) {
-        ra_out_push(&call->out, (ra_out_piece){.data = (const uint8_t *)text,
-                                               .bytes = bytes,
-                                               .fd = -1,
-                                               .flags = RA_OUT_ENDS_MESSAGE});
+        ra_out_push(&call->out,
+                    (ra_out_piece){.data = (const uint8_t *)text, .bytes = bytes, .fd = -1});
         call->connection->n_sending++;
     }
     check_session(call, nghttp2_submit_response(call->connection->session, call->stream, fields, 3,
@@ -305,7 +303,6 @@ static int push_message(ra_call *call, size_t bytes, const ra_piece *pieces, int
                                                    .owner = ra_blob_ref(pieces[run].owner),
                                                    .fd = pieces[run].fd});
     }
-    ra_out_end_message(&call->out);
     return 0;
 }
 

@@ -90,10 +90,14 @@ static inline void download_on_message(ra_call *call, ra_bytes *message, bool la
     assert_int_equal(sscanf(text, "%zu %zu", &d->left, &d->message_bytes), 2);
     ra_bytes_fini(message);
     assert_true(d->message_bytes <= TEST_PATTERN_BYTES);
-    assert_int_equal(ra_blob_new(TEST_PATTERN_BYTES, &d->pattern, NULL), 0);
+    ra_call_set_state(call, d);
+    ra_error err;
+    if (ra_blob_new(TEST_PATTERN_BYTES, &d->pattern, &err) != 0) {
+        ra_call_finish(call, &err);
+        return;
+    }
     for (size_t i = 0; i < TEST_PATTERN_BYTES; i++)
         d->pattern->data[i] = test_pattern_byte(i);
-    ra_call_set_state(call, d);
     download_on_output(call);
 }
 
@@ -235,27 +239,30 @@ static inline bool test_is_serving(void *context) {
     return atomic_load(&((test_server *)context)->is_serving);
 }
 
+static inline void test_server_options(test_server *server, const char *token_file,
+                                       ra_wire_options *options) {
+    ra_log_set(getenv("RA_TEST_LOG") ? RA_LOG_DEBUG : RA_LOG_OFF, false);
+    ra_budget_init(&server->budget, NULL, "test", INT64_C(1) << 30);
+    atomic_store(&server->is_serving, true);
+    *options = (ra_wire_options){.host = "localhost",
+                                 .io_threads = 2,
+                                 .methods = test_methods,
+                                 .n_methods = sizeof test_methods / sizeof test_methods[0],
+                                 .context = server,
+                                 .token_file = token_file,
+                                 .budget = &server->budget,
+                                 .limits = &server->limits,
+                                 .is_serving = test_is_serving};
+}
+
 // A server on a free port of both loopback addresses; change server->limits before.
 static inline void test_server_start(test_server *server, const char *token_file,
                                      const char *socket_path) {
-    static const char *level;
-    level = getenv("RA_TEST_LOG");
-    ra_log_set(level ? RA_LOG_DEBUG : RA_LOG_OFF, false);
-    ra_budget_init(&server->budget, NULL, "test", INT64_C(1) << 30);
-    atomic_store(&server->is_serving, true);
-    ra_wire_options options = {.host = "localhost",
-                               .socket_path = socket_path,
-                               .io_threads = 2,
-                               .methods = test_methods,
-                               .n_methods = sizeof test_methods / sizeof test_methods[0],
-                               .context = server,
-                               .token_file = token_file,
-                               .budget = &server->budget,
-                               .limits = &server->limits,
-                               .is_serving = test_is_serving};
+    ra_wire_options options;
+    test_server_options(server, token_file, &options);
+    options.socket_path = socket_path;
     ra_error err;
-    int rc = ra_wire_start(&options, &server->wire, &err);
-    if (rc != 0)
+    if (ra_wire_start(&options, &server->wire, &err) != 0)
         fail_msg("%s", err.message);
 }
 
