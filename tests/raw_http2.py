@@ -7,6 +7,7 @@ import struct
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Self
 
 import hpack
 from hyperframe.exceptions import InvalidFrameError
@@ -111,7 +112,7 @@ class RawConnection:
         if greet:
             self.send(PREFACE + SettingsFrame(0, settings=settings or {}).serialize())
 
-    def __enter__(self) -> RawConnection:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -182,7 +183,9 @@ class RawConnection:
 
     def wait(self, stream: int, timeout_s: float = 10.0) -> Reply:
         """Waits until a stream has ended or was reset, or the connection is closed."""
-        self.run_until(lambda: self.reply(stream).ended or self.reply(stream).reset is not None, timeout_s)
+        self.run_until(
+            lambda: self.reply(stream).ended or self.reply(stream).reset is not None, timeout_s
+        )
         return self.reply(stream)
 
     def run_until(self, condition: object, timeout_s: float = 10.0) -> bool:

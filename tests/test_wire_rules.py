@@ -75,7 +75,9 @@ def test_what_is_no_post_is_405(raw: RawConnection, method: str) -> None:
     assert reply.grpc_status is None
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "application/grpcx", "text/plain", None])
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "application/grpcx", "text/plain", None]
+)
 def test_another_content_type_is_415(raw: RawConnection, content_type: str | None) -> None:
     reply = raw.call(HEALTH_CHECK, EMPTY, extra=[("content-type", content_type)])
     assert reply.headers[":status"] == "415"
@@ -223,25 +225,22 @@ def test_an_early_end_is_followed_by_a_reset_without_error(raw: RawConnection) -
 
 def test_a_stream_window_is_given_back(raw: RawConnection) -> None:
     stream = raw.start(REFLECTION, end=False)
-    question = file_question("no such file")
+    questions = file_question("no such file") * 50
     sent = 0
-    window = 65535
+
+    def may_send() -> bool:
+        given = sum(w.window_increment for w in raw.window_updates if w.stream_id == stream)
+        return 65535 + given - sent >= len(questions)
+
     while sent < 400_000:
-        n = 50
-        raw.run_until(
-            lambda: window
-            + sum(w.window_increment for w in raw.window_updates if w.stream_id == stream)
-            - sent
-            >= n * len(question),
-            5,
-        )
-        assert raw.send(DataFrame(stream, question * n))
-        sent += n * len(question)
+        assert raw.run_until(may_send, 5)
+        assert raw.send(DataFrame(stream, questions))
+        sent += len(questions)
         raw.run(0.001)
     raw.send(DataFrame(stream, b"", flags=["END_STREAM"]))
     reply = raw.wait(stream)
     assert reply.grpc_status == 0
-    assert len(reply.messages) == sent // len(question)
+    assert len(reply.messages) == 50 * sent // len(questions)
 
 
 def test_settings_are_announced_and_acknowledged(raw: RawConnection) -> None:
@@ -378,7 +377,15 @@ def test_http1_is_told_so(server: Server) -> None:
         assert not answer.startswith(b"HTTP/1.1 5")
 
 
-@pytest.mark.parametrize("garbage", [b"\0" * 100, b"SSH-2.0-x\r\n", b"\x16\x03\x01\x02\x00\x01", b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"])
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\0" * 100,
+        b"SSH-2.0-x\r\n",
+        b"\x16\x03\x01\x02\x00\x01",
+        b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
+    ],
+)
 def test_other_protocols_are_closed(server: Server, garbage: bytes) -> None:
     with socket.create_connection((server.host, server.port), timeout=10) as s:
         s.sendall(garbage)
