@@ -125,7 +125,7 @@ test-wire: build .venv/.done
 
 .PHONY: test-interop
 test-interop: build .venv/.done
-	cd tests/interop/go && go test ./...
+	cd tests/interop/go && go test -count=1 ./...
 	tools/interop-json.sh
 	tools/h2spec.sh
 

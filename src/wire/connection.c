@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/os.h"
 
-enum { NS_PER_MS = 1000000, FIRST_READ_BYTES = 64 * 1024, PREFACE_BYTES = 24 };
+enum { NS_PER_MS = 1000000, NS_PER_US = 1000, FIRST_READ_BYTES = 64 * 1024, PREFACE_BYTES = 24 };
 
 static const char http2_preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 static const char http1_answer[] =
@@ -172,9 +172,13 @@ static void begin_closing(ra_connection *connection, int64_t limit_ms) {
     ra_connection_touch(connection);
 }
 
+// Ends a connection that broke a rule, or was shed: then GOAWAY says why.
 static void close_after_fault(ra_connection *connection) {
-    if (connection->state < RA_CONNECTION_CLOSING)
-        begin_closing(connection, connection->io->wire->limits.linger_ms + 1);
+    if (connection->state >= RA_CONNECTION_CLOSING)
+        return;
+    if (connection->shed_reason && connection->session)
+        ra_session_say_goaway(connection, NGHTTP2_ENHANCE_YOUR_CALM, connection->shed_reason);
+    begin_closing(connection, connection->io->wire->limits.linger_ms + 1);
 }
 
 static bool may_take_input(const ra_connection *connection) {
@@ -233,7 +237,7 @@ static bool take_preface(ra_connection *connection, const uint8_t **data, size_t
 
 // Processes input in slices. The answers to a slice are drained before the next one; those to the
 // last go out together with what the methods queue. Returns the bytes processed; the rest has to
-// wait until answers are sent.
+// wait for the next turn, or until answers are sent.
 static size_t process(ra_connection *connection, const uint8_t *data, size_t bytes) {
     const uint8_t *start = data;
     if (connection->state == RA_CONNECTION_PREFACE && !take_preface(connection, &data, &bytes))
@@ -249,6 +253,9 @@ static size_t process(ra_connection *connection, const uint8_t *data, size_t byt
         }
         connection->has_answers = true;
         done += slice;
+        // Many tiny frames take long: the other connections do not wait for all of them.
+        if (ra_os_now_ns() > connection->input_until_ns)
+            break;
     }
     watch_header_block(connection);
     return preface + done;
@@ -295,19 +302,20 @@ static size_t receive(ra_connection *connection, size_t max_bytes) {
 }
 
 static void take_input(ra_connection *connection) {
-    size_t turn = (size_t)connection->io->wire->limits.turn_bytes, taken = 0;
-    if (!process_rest(connection))
-        return;
-    while (connection->can_read && taken < turn && may_take_input(connection)) {
+    const ra_wire_limits *limits = &connection->io->wire->limits;
+    size_t taken = 0;
+    connection->input_until_ns = ra_os_now_ns() + limits->turn_us * NS_PER_US;
+    bool has_rest = !process_rest(connection);
+    while (!has_rest && connection->can_read && taken < (size_t)limits->turn_bytes &&
+           may_take_input(connection)) {
         size_t n = receive(
             connection, connection->n_uploads > 0 ? connection->io->input_bytes : FIRST_READ_BYTES);
-        if (n == 0)
-            return;
+        size_t done = n > 0 ? process(connection, connection->io->input, n) : 0;
         taken += n;
-        size_t done = process(connection, connection->io->input, n);
+        has_rest = done < n;
         keep_rest(connection, connection->io->input + done, n - done);
     }
-    if (connection->can_read)
+    if ((has_rest || connection->can_read) && may_take_input(connection))
         ra_connection_touch(connection);
 }
 
@@ -319,12 +327,8 @@ static void give_output(ra_connection *connection) {
             ra_calls_settle(connection);
             if (connection->state == RA_CONNECTION_DEAD)
                 return;
-            if (!ra_session_drain(connection)) {
-                if (connection->shed_reason)
-                    ra_session_say_goaway(connection, NGHTTP2_ENHANCE_YOUR_CALM,
-                                          connection->shed_reason);
+            if (!ra_session_drain(connection))
                 close_after_fault(connection);
-            }
         }
         if (connection->out.count == 0 || !connection->can_write)
             break;

@@ -50,6 +50,7 @@ struct ra_connection {
     ra_out_scratch scratch;
     ra_bytes input_rest;  // input that waits until answers are drained
     size_t input_rest_at;
+    int64_t input_until_ns;  // monotonic: what is left then waits for the next turn
     size_t discarded_bytes;  // while lingering
     ra_bucket resets;
     ra_bucket useless;

@@ -110,7 +110,7 @@ static void add_connection(ra_io_thread *io, int fd, const ra_peer *peer) {
 }
 
 static void accept_connections(ra_io_thread *io, int door_fd) {
-    for (int i = 0; i < MAX_ACCEPTS && io->obeyed == RA_IO_RUN; i++) {
+    for (int i = 0; i < MAX_ACCEPTS && atomic_load(&io->order) == RA_IO_RUN; i++) {
         int fd, n_shed;
         ra_peer peer;
         int code = ra_doors_accept(&io->wire->doors, door_fd, &fd, &peer, &n_shed);

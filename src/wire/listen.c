@@ -170,15 +170,21 @@ int ra_doors_open(ra_doors *doors, const char *host, int port, const char *socke
     return rc;
 }
 
-void ra_doors_shut(ra_doors *doors) {
-    close_sockets(doors);
+static void remove_path(ra_doors *doors) {
     if (doors->socket_path)
         unlink(doors->socket_path);
     doors->socket_path = NULL;
 }
 
+void ra_doors_shut(ra_doors *doors) {
+    for (int i = 0; i < doors->n_fds; i++)
+        shutdown(doors->fds[i], SHUT_RDWR);
+    remove_path(doors);
+}
+
 void ra_doors_close(ra_doors *doors) {
-    ra_doors_shut(doors);
+    close_sockets(doors);
+    remove_path(doors);
     ra_free(doors->addresses);
     pthread_mutex_destroy(&doors->lock);
 }

@@ -40,8 +40,9 @@ typedef struct {
 // with UNAVAILABLE naming the address and the cause, and leaves nothing open.
 RA_MUST int ra_doors_open(ra_doors *doors, const char *host, int port, const char *socket_path,
                           int max_connections, int max_per_address, ra_error *err);
-// Stops listening: closes the sockets and removes the path.
+// New connections are refused from now on; the descriptors stay valid. While other threads accept.
 void ra_doors_shut(ra_doors *doors);
+// Closes the sockets, removes the path and frees the table.
 void ra_doors_close(ra_doors *doors);
 
 // Takes one connection, non-blocking and set up for low latency, into `*fd` and `*peer`. Returns 0,

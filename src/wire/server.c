@@ -120,6 +120,7 @@ static bool wait_until_quiet(ra_wire *wire, int64_t until_ns) {
 
 void ra_wire_drain(ra_wire *wire, int timeout_ms) {
     order_all(wire, RA_IO_DRAIN);
+    ra_doors_shut(&wire->doors);
     if (!wait_until_quiet(wire, ra_os_now_ns() + (int64_t)timeout_ms * 1000000))
         order_all(wire, RA_IO_CLOSE_ALL);
     while (!wait_until_quiet(wire, ra_os_now_ns() + INT64_C(1000000000)))

@@ -1,4 +1,5 @@
 // The server as a whole: doors, tokens, health, draining, what is no gRPC.
+#include <sys/resource.h>
 #include <sys/un.h>
 
 #include "wire/testing_client.h"
@@ -217,6 +218,35 @@ static void connections_are_limited(void **state) {
     test_server_stop(server);
 }
 
+static void a_lack_of_descriptors_is_survived(void **state) {
+    (void)state;
+    enum { MAX_FDS = 256 };
+    test_server *server = test_server_new();
+    test_server_start(server, NULL, NULL);
+    struct rlimit before, few;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = MAX_FDS;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    int fd = client_connect(ra_wire_port(server->wire)), fds[MAX_FDS], n = 0;
+    usleep(20000);
+    while ((fds[n] = dup(0)) >= 0)
+        n++;
+    assert_int_equal(errno, EMFILE);
+    // One descriptor is left for the client, none for the server.
+    close(fds[--n]);
+    int late = client_connect(ra_wire_port(server->wire));
+    usleep(150000);
+    while (n > 0)
+        close(fds[--n]);
+    client *c = client_new(late, 65535, 16384);
+    assert_true(client_has(call_with(c, "/t.T/Echo", NULL, NULL), "grpc-status: 0\n"));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    close(fd);
+    client_free(c);
+    test_server_stop(server);
+}
+
 typedef struct {
     ra_wire *wire;
     atomic_bool done;
@@ -251,6 +281,12 @@ static void draining_lets_open_calls_end(void **state) {
     assert_int_equal(c->n_goaways, 2);  // G-26
     assert_int_equal(c->goaway_code, NGHTTP2_NO_ERROR);
     assert_true(idle->is_eof);
+    int refused = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)ra_wire_port(server->wire)),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_int_equal(connect(refused, (struct sockaddr *)&address, sizeof address), -1);
+    close(refused);
     assert_false(c->is_eof);
     assert_false(atomic_load(&d.done));
     s->stays_open = false;
@@ -316,6 +352,7 @@ int main(void) {
         cmocka_unit_test(what_is_no_grpc_gets_a_plain_answer),
         cmocka_unit_test(other_protocols_are_turned_away),
         cmocka_unit_test(connections_are_limited),
+        cmocka_unit_test(a_lack_of_descriptors_is_survived),
         cmocka_unit_test(draining_lets_open_calls_end),
         cmocka_unit_test(draining_ends_calls_that_do_not_end),
         cmocka_unit_test(reflection_describes_the_services),

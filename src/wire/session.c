@@ -294,11 +294,8 @@ bool ra_session_receive(ra_connection *connection, const uint8_t *data, size_t b
     ssize_t n = nghttp2_session_mem_recv(connection->session, data, bytes);
     if (n < 0 && !connection->shed_reason)
         ra_log(RA_LOG_DEBUG, "wire", "%s: %s", connection->peer.name, nghttp2_strerror((int)n));
-    if (connection->shed_reason) {
-        ra_session_say_goaway(connection, NGHTTP2_ENHANCE_YOUR_CALM, connection->shed_reason);
-        return false;
-    }
-    return n == (ssize_t)bytes && nghttp2_session_want_read(connection->session);
+    return !connection->shed_reason && n == (ssize_t)bytes &&
+           nghttp2_session_want_read(connection->session);
 }
 
 // Copies a frame that nghttp2 made. A PING's answer goes ahead of queued DATA (G-30); a SETTINGS
