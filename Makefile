@@ -86,9 +86,18 @@ $(BUILD)/.deps: tools/install-deps tools/debian-packages.txt
 	.venv/bin/pip install --quiet --disable-pip-version-check -r tools/requirements.txt
 	@touch $@
 
-# The tests of a normal run, in the order in which a failure is cheapest.
+# The tests of a normal run, in the order in which a failure is cheapest. Each step's minutes are in
+# build/test-minutes.txt afterwards.
+TEST_STEPS := check build unit test-clang test-asan test-tsan test-wire test-interop fuzz
+JOBS := $(shell nproc)
 .PHONY: test
-test: check build unit test-clang test-asan test-tsan test-wire test-interop fuzz
+test: $(BUILD)/.deps
+	@rm -f $(BUILD)/test-minutes.txt
+	@for step in $(TEST_STEPS); do \
+	    echo "==== $$step"; start=$$(date +%s); \
+	    $(MAKE) --no-print-directory --output-sync=target -j$(JOBS) $$step || exit 1; \
+	    echo "$$step $$(( ($$(date +%s) - start) )) s" >> $(BUILD)/test-minutes.txt; done
+	@cat $(BUILD)/test-minutes.txt
 
 .PHONY: check
 check: .venv/.done

@@ -43,7 +43,6 @@ static void fire_timer(ra_timer *timer) {
     ra_connection *connection = (ra_connection *)((char *)timer - offsetof(ra_connection, timer));
     switch (connection->state) {
         case RA_CONNECTION_OPEN:
-        case RA_CONNECTION_LAST_CALLS:
             shed(connection, "header_block_too_slow");
             break;
         case RA_CONNECTION_LEAVING:
@@ -315,8 +314,6 @@ static void take_input(ra_connection *connection) {
         has_rest = done < n;
         keep_rest(connection, connection->io->input + done, n - done);
     }
-    if ((has_rest || connection->can_read) && may_take_input(connection))
-        ra_connection_touch(connection);
 }
 
 // Makes output and sends it, turn by turn with the other connections.
@@ -366,6 +363,9 @@ void ra_connection_turn(ra_connection *connection) {
         take_input(connection);
     if (connection->state < RA_CONNECTION_LINGERING)
         give_output(connection);
+    // Input is left when its time was up, or when answers had to go out first, which they now have.
+    if ((connection->can_read || connection->input_rest.len > 0) && may_take_input(connection))
+        ra_connection_touch(connection);
     if (connection->state == RA_CONNECTION_LAST_CALLS && connection->n_calls == 0)
         begin_closing(connection, 0);
     if (connection->state < RA_CONNECTION_CLOSING && connection->session &&

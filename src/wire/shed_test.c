@@ -285,6 +285,26 @@ static void one_byte_windows_cost_little_and_are_shed(void **state) {
     assert_others_are_served();
 }
 
+// Sends as many PINGs as the server takes without the client reading anything. Returns how many.
+static size_t stuff_with_pings(client *c) {
+    static uint8_t pings[1024 * 17];
+    for (size_t i = 0; i < sizeof pings; i += 17)
+        put_frame(pings + i, NGHTTP2_PING, 0, 0, "12345678", 8);
+    size_t sent = 0;
+    for (int idle = 0; idle < 20 || sent % 17 != 0;) {
+        size_t from = sent % 17;
+        ssize_t n = send(c->fd, pings + from, idle < 20 ? sizeof pings - from : 17 - from,
+                         MSG_NOSIGNAL | MSG_DONTWAIT);
+        sent += n > 0 ? (size_t)n : 0;
+        idle = n > 0 ? 0 : idle + 1;
+        if (n <= 0)
+            usleep(5000);
+        if (idle > 1000)
+            break;  // a cut frame that nobody takes
+    }
+    return sent;
+}
+
 static void answers_that_are_not_read_stop_the_reading(void **state) {
     (void)state;
     // Without the buckets in the way: what bounds memory is that the server stops to read.
@@ -295,42 +315,24 @@ static void answers_that_are_not_read_stop_the_reading(void **state) {
     test_server_start(server, NULL, NULL);
     int fd = client_connect(ra_wire_port(server->wire)), small = 4096;
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
     client *c = client_new(fd, 65535, 16384);
     client_wait(c, client_send(c, "/t.T/Echo", "x"));
-    uint8_t frame[17];
-    put_frame(frame, NGHTTP2_PING, 0, 0, "12345678", 8);
-    static uint8_t many[1700 * 17];
-    for (size_t i = 0; i < sizeof many; i += 17)
-        memcpy(many + i, frame, 17);
-    size_t sent = 0;
-    for (int idle = 0; idle < 20;) {
-        ssize_t n = send(c->fd, many, sizeof many - sent % 17, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n > 0) {
-            // A cut frame is completed before the next.
-            sent += (size_t)n;
-            while (sent % 17 != 0) {
-                n = send(c->fd, frame + sent % 17, 17 - sent % 17, MSG_NOSIGNAL | MSG_DONTWAIT);
-                sent += n > 0 ? (size_t)n : 0;
-                if (n <= 0 && ++idle >= 20)
-                    break;
-                if (n <= 0)
-                    usleep(5000);
-            }
-            if (sent % 17 != 0)
-                break;
-            idle = 0;
-        } else {
-            usleep(5000);
-            idle++;
-        }
-        assert_true(sent < (size_t)100 << 20);
-    }
+    size_t sent = stuff_with_pings(c);
+    assert_true(sent > 65536);
     assert_others_are_served();
     ra_wire_status status;
     ra_wire_get_status(server->wire, &status);
     // What was taken and not answered is bounded by the queue and one receive.
     assert_true(status.bytes_in - status.bytes_out < 65536 + 262144);
     assert_int_equal(status.shed, 0);
+    // Once the client reads, everything that it sent is answered.
+    int whole = (int)(sent / 17);
+    int64_t until = ra_os_now_ns() + INT64_C(10000000000);
+    while (c->n_ping_acks < whole && client_turn(c, 100))
+        if (ra_os_now_ns() > until)
+            fail_msg("%d of %d answered", c->n_ping_acks, whole);
+    assert_int_equal(c->n_ping_acks, whole);
     client_free(c);
 }
 
