@@ -22,7 +22,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.flight as flight
 
-from measure import HEADER, Goal, Row, Turns, at_least, at_most, millis, quantile, rate, timed
+from measure import (
+    HEADER,
+    Goal,
+    Row,
+    Turns,
+    at_least,
+    at_most,
+    millis,
+    quantile,
+    rate,
+    timed,
+)
 from processes import CpuOf, Peer, build_tools, downloading, run_tool
 from remote import Json, Remote, by_command, by_id, by_name
 from serving import Server
@@ -254,18 +265,21 @@ def cpu_over_a_unix_socket(bench: Bench) -> Iterator[Row]:
 def uploads(
     bench: Bench, name: str, servers: tuple[Server, Server], clients: tuple[Remote, Remote]
 ) -> tuple[Turns, list[CpuOf], int]:
-    """The same upload to two servers in turns; each is deleted outside the timed part."""
+    """The same upload to two servers in turns; both keep every table until the last round is over."""
     batches = random_batches(2_097_152)
     total = sum(batch.nbytes for batch in batches)
     cpus = [CpuOf(server) for server in servers]
+    kept: list[tuple[int, str]] = []
 
     def work(i: int) -> float:
+        kept.append((i, f"{name} {len(kept)}"))
         with cpus[i].counted():
-            seconds = timed(lambda: upload(clients[i].client, name, batches))
-        clients[i].action("delete", name=name)
-        return seconds
+            return timed(lambda: upload(clients[i].client, kept[-1][1], batches))
 
-    return Turns.of(ROUNDS, lambda: work(0), lambda: work(1)), cpus, total
+    turns = Turns.of(ROUNDS, lambda: work(0), lambda: work(1))
+    for i, table in kept:
+        clients[i].action("delete", name=table)
+    return turns, cpus, total
 
 
 @case("R7")

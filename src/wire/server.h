@@ -135,6 +135,7 @@ RA_MUST int ra_wire_start(const ra_wire_options *options, ra_wire **out, ra_erro
 int ra_wire_port(const ra_wire *wire);
 // Stops accepting, sends GOAWAY (G-26), waits for calls until `timeout_ms`, closes all.
 void ra_wire_drain(ra_wire *wire, int timeout_ms);
+// Ends the I/O threads. Every thread that posts must have ended before; posts that wait are run.
 void ra_wire_free(ra_wire *wire);
 
 // Whether `token` is one of the token file, in constant time; false without a token file. Any

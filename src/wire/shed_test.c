@@ -313,7 +313,7 @@ static void answers_that_are_not_read_stop_the_reading(void **state) {
     server->limits.useless_burst = 1000000;
     server->limits.control_queue_bytes = 65536;
     test_server_start(server, NULL, NULL);
-    int fd = client_connect(ra_wire_port(server->wire)), small = 4096;
+    int fd = client_connect(ra_wire_port(server->wire)), small = 262144;
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
     client *c = client_new(fd, 65535, 16384);

@@ -19,6 +19,7 @@ typedef struct {
     ra_budget budget;
     ra_wire_limits limits;
     atomic_int started, ended, cancelled;
+    atomic_int posting;               // threads that will post to the wire
     atomic_int_least64_t held_bytes;  // that /t.T/Hold has and does not give back
     atomic_bool is_serving;
 } test_server;
@@ -167,8 +168,7 @@ static inline void fail_on_message(ra_call *call, ra_bytes *message, bool last) 
 // Answers from another thread.
 typedef struct {
     ra_post post;
-    ra_wire *wire;
-    pthread_t thread;
+    test_server *server;
 } test_answer;
 
 static inline void answer_posted(ra_call *call, ra_post *post) {
@@ -181,7 +181,9 @@ static inline void answer_posted(ra_call *call, ra_post *post) {
 
 static inline void *answer_main(void *arg) {
     test_answer *answer = arg;
-    ra_wire_post(answer->wire, &answer->post);
+    test_server *server = answer->server;
+    ra_wire_post(server->wire, &answer->post);
+    atomic_fetch_sub(&server->posting, 1);
     return NULL;
 }
 
@@ -190,7 +192,8 @@ static inline void post_on_message(ra_call *call, ra_bytes *message, bool last) 
     ra_bytes_fini(message);
     test_answer *answer = calloc(1, sizeof *answer);
     answer->post = (ra_post){.to = ra_call_get_ref(call), .fn = answer_posted};
-    answer->wire = test_server_of(call)->wire;
+    answer->server = test_server_of(call);
+    atomic_fetch_add(&answer->server->posting, 1);
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, answer_main, answer), 0);
     pthread_detach(thread);
@@ -279,6 +282,8 @@ static inline void test_server_stop(test_server *server) {
     ra_wire_get_status(server->wire, &status);
     assert_int_equal(status.calls_open, 0);
     assert_int_equal(status.connections, 0);
+    while (atomic_load(&server->posting) > 0)
+        usleep(1000);
     ra_wire_free(server->wire);
     assert_int_equal(server->started, server->ended);
     ra_budget_fini(&server->budget);
