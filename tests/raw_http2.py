@@ -189,7 +189,7 @@ class RawConnection:
         return self.reply(stream)
 
     def run_until(self, condition: object, timeout_s: float = 10.0) -> bool:
-        """Receives until condition() holds; False after the time or at the end of the connection."""
+        """Receives until condition() holds; False after the time or when the connection ends."""
         deadline = time.monotonic() + timeout_s
         while not condition():  # type: ignore[operator]
             left = deadline - time.monotonic()

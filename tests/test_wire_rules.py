@@ -8,6 +8,7 @@ import signal
 import socket
 import struct
 import time
+from collections.abc import Iterator
 from urllib.parse import unquote
 
 import pytest
@@ -39,7 +40,7 @@ EMPTY = grpc_message(b"")
 
 
 @pytest.fixture
-def raw(server: Server):
+def raw(server: Server) -> Iterator[RawConnection]:
     """A raw connection to the session's server."""
     with RawConnection(server.host, server.port) as connection:
         yield connection

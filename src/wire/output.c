@@ -61,8 +61,24 @@ static void count_piece(ra_out_queue *queue, const ra_out_piece *piece) {
         queue->data_bytes += piece->bytes;
 }
 
+// Whether a frame lies right behind the one that was pushed last: small frames in scratch do, and
+// go out as one piece.
+static bool extends_last(const ra_out_queue *queue, const ra_out_piece *piece) {
+    if (queue->count == 0 || piece->flags != RA_OUT_ENDS_FRAME || !piece->owner)
+        return false;
+    const ra_out_piece *last = piece_at(queue, queue->count - 1);
+    return last->flags == piece->flags && last->owner == piece->owner &&
+           last->data + last->bytes == piece->data;
+}
+
 void ra_out_push(ra_out_queue *queue, ra_out_piece piece) {
     ra_assert(queue->count < queue->capacity);
+    if (extends_last(queue, &piece)) {
+        piece_at(queue, queue->count - 1)->bytes += piece.bytes;
+        queue->bytes += piece.bytes;
+        ra_blob_unref(piece.owner);
+        return;
+    }
     *piece_at(queue, queue->count) = piece;
     count_piece(queue, &piece);
 }
@@ -83,6 +99,10 @@ void ra_out_push_urgent(ra_out_queue *queue, ra_out_piece piece) {
     uint32_t ahead = 0;
     while (ahead < queue->count && (in_frame || !(piece_at(queue, ahead)->flags & RA_OUT_DATA)))
         in_frame = !(piece_at(queue, ahead++)->flags & RA_OUT_ENDS_FRAME);
+    if (ahead == queue->count) {
+        ra_out_push(queue, piece);
+        return;
+    }
     queue->head = (queue->head - 1) & (queue->capacity - 1);
     for (uint32_t i = 0; i < ahead; i++)
         *piece_at(queue, i) = *piece_at(queue, i + 1);

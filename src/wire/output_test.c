@@ -83,6 +83,31 @@ static void urgent_frames_wait_for_the_end_of_a_frame(void **state) {
     ra_out_fini(&queue);
 }
 
+static void small_frames_become_one_piece(void **state) {
+    (void)state;
+    ra_out_scratch scratch = {0};
+    ra_out_queue queue = {0};
+    for (int i = 0; i < 100; i++) {
+        ra_out_piece piece;
+        uint8_t *to;
+        assert_int_equal(ra_out_scratch_alloc(&scratch, 1, &to, &piece, NULL), 0);
+        *to = (uint8_t)('a' + i % 3);
+        piece.flags = RA_OUT_ENDS_FRAME;
+        assert_int_equal(ra_out_reserve(&queue, 1, NULL), 0);
+        if (i % 2)
+            ra_out_push(&queue, piece);
+        else
+            ra_out_push_urgent(&queue, piece);
+    }
+    assert_int_equal(queue.count, 1);
+    assert_queue(&queue,
+                 "abcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabc"
+                 "abcabcabcabcabcabcabca");
+    assert_int_equal(atomic_load(&scratch.chunk->refs), 1);
+    ra_out_fini(&queue);
+    ra_out_scratch_fini(&scratch);
+}
+
 static void freed(void *owner) {
     ++*(int *)owner;
 }
@@ -182,6 +207,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_go_out_in_order),
         cmocka_unit_test(urgent_frames_wait_for_the_end_of_a_frame),
+        cmocka_unit_test(small_frames_become_one_piece),
         cmocka_unit_test(frames_are_cut_from_messages_and_keep_their_owner),
         cmocka_unit_test(dropping_releases_owners),
         cmocka_unit_test(a_full_socket_blocks_and_goes_on),
