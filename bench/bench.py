@@ -265,7 +265,7 @@ def cpu_over_a_unix_socket(bench: Bench) -> Iterator[Row]:
 def uploads(
     bench: Bench, name: str, servers: tuple[Server, Server], clients: tuple[Remote, Remote]
 ) -> tuple[Turns, list[CpuOf], int]:
-    """The same upload to two servers in turns; both keep every table until the last round is over."""
+    """The same upload to two servers in turns; both keep all tables until the rounds are over."""
     batches = random_batches(2_097_152)
     total = sum(batch.nbytes for batch in batches)
     cpus = [CpuOf(server) for server in servers]
