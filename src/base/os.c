@@ -243,6 +243,16 @@ void ra_os_unmap(const void *data, size_t bytes) {
         munmap((void *)(uintptr_t)data, bytes);
 }
 
+static _Thread_local bool is_nonblocking;
+
+void ra_os_thread_set_nonblocking(void) {
+    is_nonblocking = true;
+}
+
+bool ra_os_thread_is_nonblocking(void) {
+    return is_nonblocking;
+}
+
 static int64_t clock_ns(clockid_t clock) {
     struct timespec ts;
     clock_gettime(clock, &ts);

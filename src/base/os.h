@@ -75,6 +75,11 @@ RA_MUST int ra_os_mkdir(const char *path, mode_t mode, ra_error *err);  // an ex
 RA_MUST int ra_os_map(int fd, size_t bytes, const uint8_t **data, ra_error *err);
 void ra_os_unmap(const void *data, size_t bytes);
 
+// Marks the calling thread as one that must never wait for a disk: what would, such as removing a
+// file with the last reference to it, is then handed to another thread.
+void ra_os_thread_set_nonblocking(void);
+bool ra_os_thread_is_nonblocking(void);
+
 // Clocks: monotonic and wall-clock nanoseconds.
 int64_t ra_os_now_ns(void);
 int64_t ra_os_wall_ns(void);

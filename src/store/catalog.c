@@ -344,6 +344,7 @@ static int load(ra_catalog *catalog, ra_error *err) {
 }
 
 static void free_catalog(ra_catalog *catalog) {
+    catalog->store->file_workers = NULL;
     if (catalog->helpers)
         ra_workers_free(catalog->helpers);
     free_dead(catalog->dead);
@@ -382,6 +383,7 @@ int ra_catalog_open(ra_store *store, ra_error *err) {
         ra_reserve_make(catalog);
         rc = ra_workers_new("catalog-files", MAX_HELPERS, &catalog->helpers, err);
     }
+    store->file_workers = catalog->helpers;
     if (rc == 0)
         rc = start_thread(catalog, err);
     if (rc != 0) {

@@ -16,6 +16,7 @@ struct ra_store {
     char *tmp_dir;       // data_dir/.remote-arrow/tmp: removed at start
     int lock_fd;
     ra_segment_cache *cache;
+    ra_workers *file_workers;  // sync and remove files; NULL before the catalog is open
     ra_catalog *catalog;
     atomic_bool sync_failed;          // crash rule 2: read-only from then on
     atomic_int_least64_t n_segments;  // live ra_segments, for leak checks

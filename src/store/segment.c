@@ -103,6 +103,21 @@ static void destroy(ra_segment *segment) {
     free_memory(segment);
 }
 
+static void destroy_later(ra_task *task) {
+    destroy((ra_segment *)((char *)task - offsetof(ra_segment, removal)));
+}
+
+// Removing a file of 640 MB takes 30 ms: too long for a thread that serves all connections.
+static void destroy_off_io_thread(ra_segment *segment) {
+    ra_workers *workers = segment->store->file_workers;
+    if (segment->in_memory || !workers || !ra_os_thread_is_nonblocking()) {
+        destroy(segment);
+        return;
+    }
+    segment->removal.run = destroy_later;
+    ra_workers_submit(workers, &segment->removal);
+}
+
 ra_segment *ra_segment_ref(ra_segment *segment) {
     int before = atomic_fetch_add_explicit(&segment->refs, 1, memory_order_relaxed);
     ra_assert(before > 0);
@@ -115,7 +130,7 @@ void ra_segment_unref(ra_segment *segment) {
     int before = atomic_fetch_sub_explicit(&segment->refs, 1, memory_order_acq_rel);
     ra_assert(before > 0);
     if (before == 1)
-        destroy(segment);
+        destroy_off_io_thread(segment);
 }
 
 void ra_segment_hold(ra_segment *segment) {

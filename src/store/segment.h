@@ -4,6 +4,8 @@
 
 #include <pthread.h>
 
+#include "base/workers.h"
+
 #include "store/content.h"
 
 // Where one message of a segment lies. Flatbuffer at `message_offset` (behind its 8-byte prefix),
@@ -26,6 +28,7 @@ typedef struct {
 } ra_segment_dictionary;
 
 struct ra_segment {
+    ra_task removal;  // destroys it on another thread when the last reference went on an I/O thread
     atomic_int refs;
     ra_store *store;
     uint64_t id;        // random; the file is segments/<16 hex digits>.arrow

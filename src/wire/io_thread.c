@@ -240,6 +240,7 @@ static int wait_ms(const ra_io_thread *io) {
 static void *io_main(void *arg) {
     ra_io_thread *io = arg;
     pthread_setname_np(pthread_self(), "io");
+    ra_os_thread_set_nonblocking();
     struct epoll_event events[MAX_EVENTS];
     while (io->obeyed != RA_IO_STOP || atomic_load(&io->n_connections) > 0) {
         int n = epoll_wait(io->epoll_fd, events, MAX_EVENTS, wait_ms(io));
