@@ -1,11 +1,11 @@
 #include "base/workers.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
 #include "base/os.h"
+#include "base/thread.h"
 
 typedef struct {
     ra_task *head;
@@ -48,7 +48,6 @@ struct ra_workers {
 
 static void *worker_main(void *arg) {
     ra_workers *w = arg;
-    pthread_setname_np(pthread_self(), w->name);
     pthread_mutex_lock(&w->lock);
     for (;;) {
         ra_task *task = queue_pop(&w->queue);
@@ -69,13 +68,8 @@ static void *worker_main(void *arg) {
     return NULL;
 }
 
-// Signals belong to the main thread.
 static bool start_thread(ra_workers *w) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool ok = pthread_create(&w->threads[w->n_threads], NULL, worker_main, w) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    bool ok = ra_thread_start(&w->threads[w->n_threads], w->name, worker_main, w);
     if (ok)
         w->n_threads++;
     return ok;

@@ -2,11 +2,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 
 #include "base/log.h"
 #include "base/os.h"
+#include "base/thread.h"
 #include "store/catalog_load.h"
 #include "store/catalog_schema.h"
 #include "store/record.h"
@@ -277,7 +277,6 @@ static void free_dead(ra_snapshot *dead) {
 
 static void *catalog_main(void *arg) {
     ra_catalog *catalog = arg;
-    pthread_setname_np(pthread_self(), "catalog");
     bool stop = false;
     while (!stop) {
         pthread_mutex_lock(&catalog->lock);
@@ -306,17 +305,6 @@ static int write_clean_stop(ra_catalog *catalog, ra_error *err) {
     ra_transaction t;
     RA_TRY(ra_transaction_begin(&t, catalog, RA_COMMIT_DURABLE, err));
     return ra_transaction_commit(&t, true, err);
-}
-
-static int start_thread(ra_catalog *catalog, ra_error *err) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int code = pthread_create(&catalog->thread, NULL, catalog_main, catalog);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (code != 0)
-        RA_FAIL(err, OUT_OF_MEMORY, "cannot start the catalog thread");
-    return 0;
 }
 
 static int open_database(ra_catalog *catalog, ra_error *err) {
@@ -385,7 +373,9 @@ int ra_catalog_open(ra_store *store, ra_error *err) {
     }
     store->file_workers = catalog->helpers;
     if (rc == 0)
-        rc = start_thread(catalog, err);
+        rc = ra_thread_start(&catalog->thread, "catalog", catalog_main, catalog)
+                 ? 0
+                 : ra_error_set(err, RA_REASON_OUT_OF_MEMORY, "cannot start the catalog thread");
     if (rc != 0) {
         store->catalog = NULL;
         free_catalog(catalog);

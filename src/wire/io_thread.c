@@ -1,7 +1,6 @@
 #include "wire/io_thread.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -9,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/os.h"
+#include "base/thread.h"
 #include "wire/connection.h"
 
 enum {
@@ -239,7 +239,6 @@ static int wait_ms(const ra_io_thread *io) {
 
 static void *io_main(void *arg) {
     ra_io_thread *io = arg;
-    pthread_setname_np(pthread_self(), "io");
     ra_os_thread_set_nonblocking();
     struct epoll_event events[MAX_EVENTS];
     while (io->obeyed != RA_IO_STOP || atomic_load(&io->n_connections) > 0) {
@@ -266,19 +265,6 @@ static void free_thread(ra_io_thread *io) {
     pthread_mutex_destroy(&io->lock);
 }
 
-// Signals belong to the main thread, but for those that a thread raises by its own fault.
-static bool start_thread(ra_io_thread *io) {
-    static const int own_faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
-    sigset_t all, before;
-    sigfillset(&all);
-    for (size_t i = 0; i < sizeof own_faults / sizeof own_faults[0]; i++)
-        sigdelset(&all, own_faults[i]);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool ok = pthread_create(&io->thread, NULL, io_main, io) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return ok;
-}
-
 int ra_io_start(ra_io_thread *io, ra_wire *wire, uint32_t index, ra_error *err) {
     *io = (ra_io_thread){
         .wire = wire, .index = index, .free_slot = NO_SLOT, .input_bytes = INPUT_BYTES};
@@ -291,7 +277,8 @@ int ra_io_start(ra_io_thread *io, ra_wire *wire, uint32_t index, ra_error *err) 
     io->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     io->input = ra_malloc(INPUT_BYTES);
     if (io->input && io->epoll_fd >= 0 && io->event_fd >= 0 &&
-        watch(io, io->event_fd, EPOLLIN, WAKE) && watch_doors(io) && start_thread(io))
+        watch(io, io->event_fd, EPOLLIN, WAKE) && watch_doors(io) &&
+        ra_thread_start(&io->thread, "io", io_main, io))
         return 0;
     bool has_memory = io->input != NULL;
     int code = errno;
