@@ -145,9 +145,10 @@ FUZZ_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all
 fuzz: $(BUILD)/.deps
 	$(MAKE) --no-print-directory CC=clang-14 OUT=$(BUILD)/fuzz OPT=-O1 \
 	    EXTRA_CFLAGS="$(FUZZ_FLAGS) -fsanitize=fuzzer-no-link" fuzzers
-	@for f in $(FUZZERS); do echo "== $$f"; \
-	    $$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=0 -verbosity=0 -rss_limit_mb=2048 \
-	    -artifact_prefix=$(BUILD)/fuzz/ -timeout=10 || exit 1; done
+	@for f in $(FUZZERS); do \
+	    $$f -max_total_time=$(FUZZ_SECONDS) -print_funcs=0 -rss_limit_mb=2048 -timeout=10 \
+	        -artifact_prefix=$(BUILD)/fuzz/ >$$f.log 2>&1 || { tail -50 $$f.log; exit 1; }; \
+	    echo "$$(basename $$f): $$(tail -n 1 $$f.log)"; done
 
 .PHONY: fuzzers
 fuzzers: $(FUZZERS)

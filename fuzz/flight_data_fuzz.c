@@ -1,4 +1,5 @@
-// libFuzzer: the protobuf readers that see a client's bytes first: FlightData, descriptors, tickets.
+// libFuzzer: the protobuf readers that see a client's bytes first: FlightData, descriptors,
+// tickets.
 #include "flight/descriptor.h"
 #include "flight/flight_data.h"
 
