@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/base64.h"
+#include "base/glob.h"
 #include "base/json_text.h"
 #include "base/os.h"
 #include "base/testing.h"
@@ -106,6 +107,34 @@ static void base64_refuses_what_is_none(void **state) {
     }
 }
 
+static void patterns_match_whole_names(void **state) {
+    (void)state;
+    static const struct {
+        const char *pattern, *text;
+        bool matches;
+    } cases[] = {{"", "", true},
+                 {"", "a", false},
+                 {"*", "", true},
+                 {"ta*", "taxi", true},
+                 {"ta*", "a taxi", false},
+                 {"*xi", "taxi", true},
+                 {"t?xi", "taxi", true},
+                 {"t?xi", "txi", false},
+                 {"*a*b*c", "xaxbxc", true},
+                 {"*a*b*c", "xbxaxc", false},
+                 {"[a]", "a", false},
+                 {"a**b", "ab", true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(ra_glob_match(ra_str_of(cases[i].pattern), ra_str_of(cases[i].text)),
+                         cases[i].matches);
+    char pattern[400], text[256];
+    for (size_t i = 0; i < sizeof pattern; i++)
+        pattern[i] = i % 2 ? 'a' : '*';
+    memset(text, 'a', sizeof text);
+    text[sizeof text - 1] = 'b';  // what takes for ever where every star backtracks
+    assert_false(ra_glob_match((ra_str){pattern, sizeof pattern}, (ra_str){text, sizeof text}));
+}
+
 static void errors_are_cut_at_a_character(void **state) {
     (void)state;
     ra_error err;
@@ -136,6 +165,7 @@ int main(void) {
         cmocka_unit_test(json_strings_are_ascii),
         cmocka_unit_test(base64_round_trips),
         cmocka_unit_test(base64_refuses_what_is_none),
+        cmocka_unit_test(patterns_match_whole_names),
         cmocka_unit_test(errors_are_cut_at_a_character),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

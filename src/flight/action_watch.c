@@ -1,6 +1,5 @@
 // watch: a stream of events, from a sequence number on; one JSON object a Result.
-#include <fnmatch.h>
-
+#include "base/glob.h"
 #include "base/json_text.h"
 #include "base/os.h"
 #include "flight/action.h"
@@ -41,7 +40,18 @@ static int send_event(ra_call *call, const ra_event *event, ra_error *err) {
     return rc;
 }
 
-static int send_lost(ra_call *call, ra_error *err) {
+static int64_t newest_sequence(const ra_app *app) {
+    ra_snapshot *snapshot = ra_store_snapshot(app->store);
+    int64_t sequence = ra_snapshot_sequence(snapshot);
+    ra_snapshot_unref(snapshot);
+    return sequence;
+}
+
+// A number that is not reached yet is of another store: what follows counts from now on.
+static int send_lost(ra_call *call, watch_state *watch, ra_error *err) {
+    int64_t newest = newest_sequence(watch->action->app);
+    if (watch->sequence > newest)
+        watch->sequence = newest;
     return ra_action_send(call, RA_STR("{\"event\": \"lost\"}"), err);
 }
 
@@ -54,9 +64,9 @@ void ra_action_watch_output(ra_call *call, ra_action_call *action) {
         bool lost;
         n = ra_store_events(action->app->store, watch->sequence, events, EVENTS_AT_ONCE, &lost);
         if (lost)
-            rc = send_lost(call, &err);
+            rc = send_lost(call, watch, &err);
         for (int i = 0; i < n && rc == 0; i++) {
-            if (!watch->name[0] || fnmatch(watch->name, events[i].name, 0) == 0)
+            if (!watch->name[0] || ra_glob_match(ra_str_of(watch->name), ra_str_of(events[i].name)))
                 rc = send_event(call, &events[i], &err);
             watch->sequence = events[i].sequence;
         }
@@ -97,9 +107,7 @@ static int read_watch(const ra_action_call *action, watch_state *watch, ra_error
                 PATTERN_BYTES - 1);
     if (name)
         memcpy(watch->name, json_string_value(name), json_string_length(name) + 1);
-    ra_snapshot *snapshot = ra_store_snapshot(action->app->store);
-    watch->sequence = after ? json_integer_value(after) : ra_snapshot_sequence(snapshot);
-    ra_snapshot_unref(snapshot);
+    watch->sequence = after ? json_integer_value(after) : newest_sequence(action->app);
     return 0;
 }
 

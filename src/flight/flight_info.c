@@ -14,7 +14,8 @@ enum {
     JSON_CEILING = 4 * 1024 * 1024,
     TYPE_PATH = 1,
     TYPE_CMD = 2,
-    LISTED_NAMES = 16  // in a trailer
+    LISTED_NAMES = 16,
+    LISTED_LINEAGE_BYTES = 64 * 1024
 };
 
 static int put_hex(ra_bytes *out, const uint8_t *data, size_t bytes, ra_error *err) {
@@ -38,6 +39,15 @@ static int put_names(const ra_flight *flight, ra_bytes *out, ra_error *err) {
     return ra_bytes_append(out, "]", 1, err);
 }
 
+// A plan may be as long as a command; a list of Flights must stay readable for clients that take
+// messages of 4 MiB.
+static int put_lineage(ra_str lineage, ra_bytes *out, ra_error *err) {
+    if (lineage.len > LISTED_LINEAGE_BYTES)
+        return ra_bytes_printf(out, err, ", \"lineage\": {\"omitted_bytes\": %zu}", lineage.len);
+    RA_TRY(ra_bytes_printf(out, err, ", \"lineage\": "));
+    return ra_bytes_append(out, lineage.data, lineage.len, err);
+}
+
 int ra_flight_json(const ra_flight *flight, const ra_version *version, bool with_lineage,
                    ra_bytes *out, ra_error *err) {
     RA_TRY(ra_bytes_printf(out, err, "{\"id\": %" PRId64 ", \"uid\": \"", flight->id));
@@ -53,10 +63,8 @@ int ra_flight_json(const ra_flight *flight, const ra_version *version, bool with
     RA_TRY(ra_bytes_printf(out, err, ", \"state\": \"ready\", \"kept\": %s, \"combined\": %s",
                            flight->kept || flight->kind == RA_KIND_DATASET ? "true" : "false",
                            version->content->combined ? "true" : "false"));
-    if (with_lineage && flight->lineage.len > 0) {
-        RA_TRY(ra_bytes_printf(out, err, ", \"lineage\": "));
-        RA_TRY(ra_bytes_append(out, flight->lineage.data, flight->lineage.len, err));
-    }
+    if (with_lineage && flight->lineage.len > 0)
+        RA_TRY(put_lineage(flight->lineage, out, err));
     return ra_bytes_append(out, "}", 1, err);
 }
 

@@ -1,8 +1,8 @@
 // ListFlights: every Flight in id order, position = id, tombstones included; or what criteria ask
 // for.
-#include <fnmatch.h>
 #include <jansson.h>
 
+#include "base/glob.h"
 #include "base/os.h"
 #include "flight/flight_info.h"
 #include "flight/request.h"
@@ -85,7 +85,7 @@ static bool name_matches(const ra_flight *flight, const char *pattern) {
     if (!pattern[0])
         return true;
     for (int i = 0; i < flight->n_names; i++)
-        if (fnmatch(pattern, flight->names[i].data, 0) == 0)
+        if (ra_glob_match(ra_str_of(pattern), flight->names[i]))
             return true;
     return false;
 }
@@ -139,7 +139,8 @@ static int start(ra_call *call, ra_str message, ra_error *err) {
     char buffer[RA_CALLER_BYTES];
     ra_str caller = ra_app_caller(call, buffer);
     memcpy(list->caller, caller.data, caller.len);
-    list->next = list->criteria.after < 0 ? 0 : list->criteria.after + 1;
+    int64_t after = list->criteria.after;
+    list->next = after < 0 ? 0 : after == INT64_MAX ? after : after + 1;
     list->snapshot = ra_store_snapshot(ra_app_of(call)->store);
     return 0;
 }

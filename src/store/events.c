@@ -47,9 +47,10 @@ int ra_store_events(ra_store *store, int64_t sequence, ra_event *out, int max, b
     int n = 0;
     pthread_mutex_lock(&log->lock);
     *lost = sequence < log->first - 1 || sequence > log->last;
-    int64_t at = sequence + 1 < log->first ? log->first : sequence + 1;
-    for (; n < max && at <= log->last; at++)
-        out[n++] = log->ring[at % RA_EVENTS_KEPT];
+    if (sequence < log->first - 1)
+        sequence = log->first - 1;
+    while (n < max && sequence < log->last)
+        out[n++] = log->ring[++sequence % RA_EVENTS_KEPT];
     pthread_mutex_unlock(&log->lock);
     return n;
 }
