@@ -1,10 +1,10 @@
 // Actions that change the list: delete, clear, rename, keep, unkeep; and shutdown.
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/os.h"
 #include "flight/action.h"
+#include "flight/descriptor.h"
 #include "flight/flight_info.h"
 #include "flight/put_options.h"
 
@@ -68,12 +68,7 @@ static int named_flight(const ra_action_call *action, const char *const *allowed
     if (action->json) {
         RA_TRY(ra_action_find_flight(action, allowed, &flight, &version, err));
     } else {
-        char text[32], *end;
-        size_t n = action->body.len < sizeof text - 1 ? action->body.len : 0;
-        memcpy(text, action->body.data, n);
-        text[n] = 0;
-        *id = strtoll(text, &end, 10);
-        if (n == 0 || *end || *id < 0)
+        if (!ra_number_read(action->body, id))
             RA_FAIL(err, INVALID_ARGUMENT,
                     "the body is the id of a Flight or {\"id\": …}, not '%.*s'",
                     RA_STR_ARG(action->body));

@@ -5,8 +5,7 @@
 
 enum { TYPE_PATH = 1, TYPE_CMD = 2, TICKET_MARK = 'F', TICKET_FORMAT = 1, MAX_PATH = 2 };
 
-// Reads 1 … 18 decimal digits.
-static bool read_number(ra_str text, int64_t *out) {
+bool ra_number_read(ra_str text, int64_t *out) {
     if (text.len == 0 || text.len > 18)
         return false;
     int64_t value = 0;
@@ -21,7 +20,7 @@ static bool read_number(ra_str text, int64_t *out) {
 
 static bool read_marked_number(ra_str text, char mark, int64_t *out) {
     return text.len > 1 && text.data[0] == mark &&
-           read_number((ra_str){text.data + 1, text.len - 1}, out);
+           ra_number_read((ra_str){text.data + 1, text.len - 1}, out);
 }
 
 static int read_path(const ra_str *path, int n, ra_target *out, ra_error *err) {

@@ -27,6 +27,9 @@ RA_MUST int ra_descriptor_read(ra_str message, ra_target *out, ra_error *err);
 // Reads what a ticket holds (not the Ticket message): one of ours, or a command.
 RA_MUST int ra_ticket_read(ra_str ticket, ra_target *out, ra_error *err);
 
+// Reads a text of 1 to 18 decimal digits and nothing else.
+bool ra_number_read(ra_str text, int64_t *out);
+
 // Finds the version that a target other than a command names (references). A ticket whose uid is
 // not the Flight's any more is FLIGHT_NOT_FOUND.
 RA_MUST int ra_target_find(ra_store *store, const ra_target *target, ra_flight **flight,

@@ -8,7 +8,12 @@
 #include "flight/request.h"
 #include "query/json_reader.h"
 
-enum { INFO_CEILING = 64 * 1024 * 1024, PATTERN_BYTES = 512, CRITERIA_BYTES = 64 * 1024 };
+enum {
+    INFO_CEILING = 64 * 1024 * 1024,
+    PATTERN_BYTES = 512,
+    CRITERIA_BYTES = 64 * 1024,
+    LOOKED_AT_ONCE = 4096
+};
 
 typedef struct {
     bool with_deleted;
@@ -118,8 +123,8 @@ static void pump(ra_call *call) {
     ra_error err;
     int rc = 0;
     int64_t count = ra_snapshot_count(list->snapshot);
-    while (rc == 0 && list->next < count && list->n_sent < list->criteria.limit) {
-        if (!ra_call_can_send(call)) {
+    for (int n = 0; rc == 0 && list->next < count && list->n_sent < list->criteria.limit; n++) {
+        if (n == LOOKED_AT_ONCE || !ra_call_can_send(call)) {
             ra_call_want_output(call);
             return;
         }

@@ -251,7 +251,7 @@ void ra_upload_on_message(ra_upload *upload, ra_call *call, ra_bytes *message, b
     }
     step->message = *message;
     step->last = last;
-    step->received_bytes = message->len;
+    step->received_bytes = message->len + RA_CALL_MESSAGE_BYTES;
     *message = (ra_bytes){.ceiling = message->ceiling};
     ra_strand_submit(upload->strand, &step->task);
 }

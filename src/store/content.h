@@ -20,7 +20,8 @@ typedef struct ra_segment ra_segment;
 enum {
     RA_BATCH_LIMIT_BYTES = 4 * 1024 * 1024,  // the FlightData we send stays below (F-14)
     RA_MAX_DICTIONARY_GENERATIONS = 64,
-    RA_MAX_APP_METADATA_BYTES = 1024 * 1024
+    RA_MAX_APP_METADATA_BYTES = 1024 * 1024,
+    RA_MAX_PARTS = 256 * 1024  // of a content: 10 MiB of memory, 10 ms of the catalog thread
 };
 
 // How what is written lasts.

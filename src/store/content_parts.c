@@ -1,6 +1,5 @@
 #include "store/content_parts.h"
 
-#include <limits.h>
 #include <string.h>
 
 #include "base/os.h"
@@ -26,10 +25,10 @@ static bool continues(const ra_part *last, const ra_segment *segment, int first_
 static int grow(ra_part_list *list, ra_error *err) {
     if (list->n < list->capacity)
         return 0;
+    if (list->n >= RA_MAX_PARTS)
+        RA_FAIL(err, LIMIT, "a table of more than %d parts", RA_MAX_PARTS);
     int capacity = list->capacity ? 2 * list->capacity : 4;
-    ra_part *grown = list->capacity > INT_MAX / 4
-                         ? NULL
-                         : ra_realloc(list->items, (size_t)capacity * sizeof *grown);
+    ra_part *grown = ra_realloc(list->items, (size_t)capacity * sizeof *grown);
     if (!grown)
         RA_FAIL(err, OUT_OF_MEMORY, "no memory for a table of %d parts", list->n);
     list->items = grown;

@@ -284,7 +284,7 @@ static void deliver(ra_call *call, bool last) {
     ra_bytes message = ra_deframer_take(&call->in, &charged);
     if (call->method->streams_in) {
         ra_budget_release(wire_of(call)->options.budget, charged);
-        call->held_bytes += message.len;
+        call->held_bytes += message.len + RA_CALL_MESSAGE_BYTES;
     } else {
         call->charged_bytes += charged;
         call->has_message = call->has_message || last;
