@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +25,7 @@ IfExists = Literal["error", "replace", "append", "reuse"]
 SortKey = tuple[str, str] | tuple[str, str, str]
 
 _FLIGHT_TRAILER = "remote-arrow-flight"
+_MAX_LITERAL_ITEMS = 10_000  # a command may have 1 MiB of text
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,7 @@ class RemoteDataset:
 
     def take(self, indices: Sequence[int | None] | pa.Array | pa.ChunkedArray) -> pa.Table:
         """The rows at the given positions, in that order; None gives a row of nulls."""
-        return self._call("take", indices)
+        return self._call_with_array("take", "indices", indices)
 
     def slice(self, offset: int = 0, length: int | None = None) -> pa.Table:
         """At most `length` rows from `offset` on; None: all that follow."""
@@ -213,7 +215,9 @@ class RemoteDataset:
         null_selection_behavior: Literal["drop", "emit_null"] = "drop",
     ) -> pa.Table:
         """The rows at which the mask, one value a row, is true."""
-        return self._call("filter", mask, null_selection_behavior)
+        return self._call_with_array(
+            "filter", "mask", mask, null_selection_behavior=null_selection_behavior
+        )
 
     def drop_null(self) -> pa.Table:
         """The rows without a null in any column."""
@@ -266,6 +270,22 @@ class RemoteDataset:
         with writer:
             writer.write_table(table, max_chunksize=_rows_of_a_batch(table))
         return self._watch.flight["id"]
+
+    def _call_with_array(
+        self, method: str, key: str, array: object, **others: object
+    ) -> pa.Table:
+        """Runs a method with an array argument; one too long for a literal is sent as Arrow data."""
+        if not hasattr(array, "__len__") or len(array) <= _MAX_LITERAL_ITEMS:
+            return self._call(method, array, *others.values())
+        column = pa.array(array) if not isinstance(array, pa.ChunkedArray) else array
+        stream = pa.BufferOutputStream()
+        table = pa.table({key: column})
+        with pa.ipc.new_stream(stream, table.schema) as writer:
+            writer.write_table(table)
+        encoded = base64.b64encode(stream.getvalue()).decode()
+        step = {method: {key: {"arrow": encoded}, **others}}
+        command = json.dumps({"from": {"id": self.id}, "do": [step]})
+        return self._download(flight.FlightDescriptor.for_command(command))
 
     def _call(self, method: str, *arguments: object) -> pa.Table:
         literals = {i: _literal(argument) for i, argument in enumerate(arguments)}

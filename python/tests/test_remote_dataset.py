@@ -193,3 +193,12 @@ def test_big_table_is_stored_in_the_batches_that_were_sent(hostname: str) -> Non
 def test_server_that_is_not_there_is_told() -> None:
     with pytest.raises(flight.FlightUnavailableError):
         RemoteDataset(hostname="localhost:1").list_flights()
+
+
+def test_masks_and_indices_of_any_length_are_sent(hostname: str) -> None:
+    table = pa.table({"n": pa.array(range(300_000))})
+    with RemoteDataset(table, hostname=hostname) as big:
+        mask = [i % 3 == 0 for i in range(table.num_rows)]
+        assert big.filter(mask).equals(table.filter(pa.array(mask)))
+        indices = list(range(table.num_rows - 1, -1, -2))
+        assert big.take(indices).equals(table.take(indices))

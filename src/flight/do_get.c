@@ -62,6 +62,7 @@ static int start(ra_call *call, ra_str message, ra_error *err) {
     return send_version(call, get, &target, err);
 }
 
+// Whatever outlives this callback (a command's text) has been copied.
 static void on_message(ra_call *call, ra_bytes *message, bool last) {
     (void)last;
     ra_error err;

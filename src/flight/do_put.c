@@ -28,7 +28,8 @@ static int begin(void *owner, const ra_flight_data *first, ra_error *err) {
     return ra_put_options_check(&put->options, put->app->store, err);
 }
 
-// On the I/O thread, after the commit.
+// On the I/O thread, after the commit, which stands even if the client is gone by then. The
+// result's references became ours with `published` and are given back by put_free.
 static void answer(ra_call *call, ra_post *post) {
     put_call *put = (put_call *)((char *)post - offsetof(put_call, post));
     ra_change_result *result = &put->result;
@@ -51,6 +52,8 @@ static void published(void *context, ra_change_result *result) {
     ra_wire_post(put->app->wire, &put->post);
 }
 
+// On the upload's strand. The change's strings are copied by ra_store_change; `published` is called
+// exactly once if that succeeds, perhaps before it returns.
 static int complete(void *owner, ra_upload *upload, ra_error *err) {
     put_call *put = owner;
     RA_TRY(ra_upload_finish_content(upload, &put->content, err));

@@ -93,13 +93,20 @@ int ra_put_options_read(ra_put_options *options, ra_str descriptor, ra_str if_ex
 
 static int check_existing(const ra_put_options *options, const ra_flight *flight, ra_error *err) {
     int64_t newest = ra_flight_newest(flight)->number;
+    ra_str name = ra_bytes_str(&options->name);
+    int rc = 0;
     if (options->if_version >= 0 && options->if_version != newest)
-        RA_FAIL(err, VERSION_CONFLICT, "Flight '%.*s' is at version %" PRId64 ", not at %" PRId64,
-                RA_STR_ARG(ra_bytes_str(&options->name)), newest, options->if_version);
-    if (options->if_exists == RA_IF_EXISTS_ERROR)
-        RA_FAIL(err, FLIGHT_EXISTS, "Flight '%.*s' exists (id %" PRId64 ")",
-                RA_STR_ARG(ra_bytes_str(&options->name)), flight->id);
-    return 0;
+        rc = ra_error_set(err, RA_REASON_VERSION_CONFLICT,
+                          "Flight '%.*s' is at version %" PRId64 ", not at %" PRId64,
+                          RA_STR_ARG(name), newest, options->if_version);
+    else if (options->if_exists == RA_IF_EXISTS_ERROR)
+        rc = ra_error_set(err, RA_REASON_FLIGHT_EXISTS, "Flight '%.*s' exists (id %" PRId64 ")",
+                          RA_STR_ARG(name), flight->id);
+    if (rc != 0 && err) {
+        ra_error_set_subject(err, "name", name.data, name.len);
+        err->flight = flight->id;
+    }
+    return rc;
 }
 
 int ra_put_options_check(const ra_put_options *options, ra_store *store, ra_error *err) {

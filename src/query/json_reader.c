@@ -16,7 +16,7 @@ static int fail(const ra_reader *r, const char *what) {
             column += ((unsigned char)r->text[i] & 0xC0) != 0x80;
         }
     }
-    RA_FAIL(r->err, MALFORMED_REQUEST, "command: %s at line %zu, column %zu (byte %zu)", what, line,
+    RA_FAIL(r->err, MALFORMED_REQUEST, "JSON: %s at line %zu, column %zu (byte %zu)", what, line,
             column, r->at);
 }
 
