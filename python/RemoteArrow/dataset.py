@@ -274,7 +274,7 @@ class RemoteDataset:
     def _call_with_array(
         self, method: str, key: str, array: object, **others: object
     ) -> pa.Table:
-        """Runs a method with an array argument; one too long for a literal is sent as Arrow data."""
+        """Runs a method with an array argument, a long one sent as Arrow data instead of text."""
         if not hasattr(array, "__len__") or len(array) <= _MAX_LITERAL_ITEMS:
             return self._call(method, array, *others.values())
         column = pa.array(array) if not isinstance(array, pa.ChunkedArray) else array
