@@ -425,8 +425,8 @@ def take_of_few_rows(bench: Bench) -> Iterator[Row]:
     drain(bench.ours.client, bench.ours.info(by_name("R14")).endpoints[0].ticket)
     rng = np.random.default_rng(1)
 
-    # Several calls in a row: after a pause the first one mostly measures how long the machine's idle
-    # cores take to wake (0.5 ms for the smallest call on a virtual machine).
+    # Several calls in a row: after a pause the first one mostly measures how long idle cores of a
+    # virtual machine take to wake (0.5 ms for the smallest call).
     calls = 10
 
     def ours() -> float:
