@@ -134,3 +134,27 @@ def test_unix_socket_serves_the_same_flights(
         info = local.info(by_name("t"))
         assert local.get(info).equals(TABLE)
         assert info.endpoints[0].locations[0].uri.decode() == f"grpc+unix://{path}"
+
+
+class PasswordHandler(flight.ClientAuthHandler):
+    """The first form of authentication: credentials in a message, read before half-closing."""
+
+    def __init__(self, password: str) -> None:
+        super().__init__()
+        self.password = password
+        self.token = b""
+
+    def authenticate(self, outgoing: object, incoming: object) -> None:
+        outgoing.write(flight.BasicAuth("anybody", self.password).serialize())
+        self.token = incoming.read()
+
+    def get_token(self) -> bytes:
+        return self.token
+
+
+def test_credentials_in_a_handshake_message_are_answered_at_once(guarded: Server) -> None:
+    with flight.FlightClient(guarded.uri) as client:
+        client.authenticate(PasswordHandler(TOKEN), flight.FlightCallOptions(timeout=5))
+        assert list(client.list_flights()) == []
+    with flight.FlightClient(guarded.uri) as client, pytest.raises(flight.FlightError):
+        client.authenticate(PasswordHandler("wrong"), flight.FlightCallOptions(timeout=5))

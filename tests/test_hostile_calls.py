@@ -75,3 +75,32 @@ def test_parts_of_a_table_are_limited(own_remote: Remote) -> None:
             with pytest.raises(pa.ArrowException, match="parts"):
                 own_remote.client.get_flight_info(by_command(command))
     assert own_remote.error["reason"] == "LIMIT"
+
+
+def test_clear_reads_json_behind_blanks_and_refuses_other_bodies(own_remote: Remote) -> None:
+    own_remote.upload(TABLE, "t")
+    list(own_remote.client.do_action(flight.Action("clear", b' {"kind": "result"}')))
+    assert len(own_remote.flights()) == 1
+    with pytest.raises(pa.ArrowInvalid):
+        list(own_remote.client.do_action(flight.Action("clear", b"results")))
+    assert len(own_remote.flights()) == 1
+
+
+def test_options_of_an_upload_are_short(own_remote: Remote) -> None:
+    text = '{"put": {"name": [' + "[]," * 1_000_000 + "[]]}}"
+    descriptor = flight.FlightDescriptor.for_command(text)
+    with pytest.raises(pa.ArrowException, match="descriptor"):
+        writer, _ = own_remote.client.do_put(descriptor, TABLE.schema)
+        writer.write_table(TABLE)
+        writer.close()
+    assert own_remote.flights() == []
+
+
+def test_if_version_of_a_missing_name_fails_before_the_rows_are_sent(own_remote: Remote) -> None:
+    for put in ({"name": "t", "if_version": 1}, {"if_version": 1}, {"if_exists": "append"}):
+        descriptor = by_command({"put": put})
+        with pytest.raises(pa.ArrowException):
+            writer, _ = own_remote.client.do_put(descriptor, TABLE.schema)
+            writer.write_table(TABLE)
+            writer.close()
+    assert own_remote.flights() == []

@@ -97,7 +97,7 @@ def test_if_version_makes_a_change_conditional(own_remote: Remote) -> None:
     with pytest.raises(flight.FlightInternalError, match="1"):
         own_remote.upload(B, "t", if_exists="append", if_version=1)
     assert reason(own_remote) == "VERSION_CONFLICT"
-    assert own_remote.error["retryable"] is True
+    assert own_remote.error["retryable"] is False
     assert own_remote.about(by_name("t"))["version"] == 2
 
 

@@ -127,6 +127,8 @@ int ra_action_clear(ra_call *call, ra_action_call *action, ra_error *err) {
         change.results_only = kind != NULL;
         change.purge = json_is_true(purge);
     }
+    if (!action->json && action->body.len > 0)
+        RA_FAIL(err, INVALID_ARGUMENT, "the body of 'clear' is empty or a JSON object");
     return start_change(action, &change, answer_cleared, err);
 }
 

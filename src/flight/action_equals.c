@@ -54,7 +54,7 @@ static void side_done(ra_call *call, equals_state *equals, int side, const ra_an
         return;
     ra_action_ref(equals->action);
     equals->task.run = compare;
-    ra_workers_submit(equals->action->app->workers, &equals->task);
+    ra_workers_submit(equals->action->app->jobs, &equals->task);
 }
 
 static void left_done(ra_call *call, void *owner, const ra_answer *answer) {

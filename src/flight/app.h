@@ -14,6 +14,7 @@ typedef struct ra_app {
     ra_wire *wire;  // set after ra_wire_start
     ra_store *store;
     ra_engine *engine;
+    ra_workers *jobs;     // what reads whole tables
     ra_workers *workers;  // strands of uploads, windows of downloads, long answers
     ra_budget *budget;
     const char *data_dir;

@@ -108,9 +108,11 @@ static void planned(ra_call *call, ra_post *post) {
     ra_command *command = (ra_command *)((char *)post - offsetof(ra_command, post));
     bool answered = true;
     if (call && !command->ended) {
-        if (command->outcome.err.code == RA_OK)
-            (void)!start_planned(command, &answered, &command->outcome.err);
-        if (answered || command->outcome.err.code != RA_OK)
+        // Once the run has started, the outcome is the job's.
+        int rc = (int)command->outcome.err.code;
+        if (rc == 0)
+            rc = start_planned(command, &answered, &command->outcome.err);
+        if (answered || rc != 0)
             deliver(command, call);
     }
     command_unref(command);

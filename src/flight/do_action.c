@@ -18,7 +18,10 @@ static int check_allowed(const ra_call *call, const ra_app *app, const ra_action
 }
 
 static int read_body(ra_action_call *action, ra_error *err) {
-    bool looks_like_json = action->body.len > 0 && action->body.data[0] == '{';
+    size_t blanks = 0;
+    while (blanks < action->body.len && strchr(" \t\r\n", action->body.data[blanks]))
+        blanks++;
+    bool looks_like_json = blanks < action->body.len && action->body.data[blanks] == '{';
     if (action->action->json_body && action->body.len == 0) {
         action->json = json_object();
         if (!action->json)

@@ -12,8 +12,7 @@
 enum { TOKEN_CEILING = 8192, PAYLOAD = 2, PASSWORD = 3 };
 
 typedef struct {
-    ra_bytes token;  // to be answered in a message, when one came with credentials
-    bool has_payload;
+    bool is_answered;  // credentials came in a message: clients wait for the answer to it
 } handshake;
 
 static ra_str accepted_token(const ra_call *call) {
@@ -25,7 +24,6 @@ static int start(ra_call *call, ra_error *err) {
     handshake *state = ra_calloc(1, sizeof *state);
     if (!state)
         RA_FAIL(err, OUT_OF_MEMORY, "no memory for a handshake");
-    ra_bytes_init(&state->token, TOKEN_CEILING);
     ra_call_set_state(call, state);
     ra_app *app = ra_app_of(call);
     if (app->has_tokens && ra_call_token(call).len == 0)
@@ -59,10 +57,9 @@ static int read_message(ra_call *call, ra_str message, ra_error *err) {
     RA_TRY(ra_request_field(payload, PASSWORD, &password, err));
     if (ra_app_of(call)->has_tokens && !ra_wire_token_is_valid(ra_app_of(call)->wire, password))
         RA_FAIL(err, UNAUTHENTICATED, "the password is not one of this server's tokens");
-    state->has_payload = true;
-    ra_bytes_clear(&state->token);
+    state->is_answered = true;
     ra_str token = ra_app_of(call)->has_tokens ? password : RA_STR("anonymous");
-    return ra_bytes_append(&state->token, token.data, token.len, err);
+    return ra_reply_send_field(call, PAYLOAD, token, err);
 }
 
 static void on_message(ra_call *call, ra_bytes *message, bool last) {
@@ -78,9 +75,7 @@ static void on_half_close(ra_call *call) {
     handshake *state = ra_call_state(call);
     ra_error err;
     int rc = 0;
-    if (state->has_payload)
-        rc = ra_reply_send_field(call, PAYLOAD, ra_bytes_str(&state->token), &err);
-    else if (ra_app_of(call)->has_tokens && ra_call_token(call).len == 0)
+    if (!state->is_answered && ra_app_of(call)->has_tokens && ra_call_token(call).len == 0)
         rc = ra_error_set(&err, RA_REASON_UNAUTHENTICATED, "no credentials in the handshake");
     ra_reply_end(call, rc, &err);
 }
@@ -90,14 +85,13 @@ static void on_end(ra_call *call, bool cancelled) {
     handshake *state = ra_call_state(call);
     if (!state)
         return;
-    ra_bytes_fini(&state->token);
     ra_free(state);
 }
 
 const ra_method ra_method_handshake = {.path = RA_FLIGHT_PATH("Handshake"),
                                        .streams_in = true,
                                        .authenticates = true,
-                                       .max_message_bytes = RA_SMALL_MESSAGE_BYTES,
+                                       .max_message_bytes = TOKEN_CEILING,
                                        .on_start = on_start,
                                        .on_message = on_message,
                                        .on_half_close = on_half_close,

@@ -109,12 +109,24 @@ static int check_existing(const ra_put_options *options, const ra_flight *flight
     return rc;
 }
 
+static int check_missing(const ra_put_options *options, ra_error *err) {
+    ra_str name = ra_bytes_str(&options->name);
+    if (options->if_version < 0)
+        return 0;
+    ra_error_set(err, RA_REASON_FLIGHT_NOT_FOUND, "Flight '%.*s' does not exist", RA_STR_ARG(name));
+    ra_error_set_subject(err, "name", name.data, name.len);
+    return RA_REASON_CODE_FLIGHT_NOT_FOUND;
+}
+
 int ra_put_options_check(const ra_put_options *options, ra_store *store, ra_error *err) {
+    if (options->name.len == 0 &&
+        (options->if_exists != RA_IF_EXISTS_ERROR || options->if_version >= 0))
+        RA_FAIL(err, INVALID_ARGUMENT, "if_exists and if_version need a name");
     if (options->name.len == 0)
         return 0;
     ra_snapshot *snapshot = ra_store_snapshot(store);
     ra_flight *flight = ra_snapshot_find(snapshot, ra_bytes_str(&options->name));
-    int rc = flight ? check_existing(options, flight, err) : 0;
+    int rc = flight ? check_existing(options, flight, err) : check_missing(options, err);
     ra_snapshot_unref(snapshot);
     return rc;
 }

@@ -83,8 +83,10 @@ static void start_prepare(ra_sender *sender) {
 }
 
 static void fail(ra_sender *sender, ra_call *call, ra_error *err) {
-    if (err->reason == RA_REASON_DATA_LOSS)
+    if (err->reason == RA_REASON_DATA_LOSS) {
         ra_error_prefix(err, "%s", sender->label);
+        err->flight = ra_call_account_of(call)->flight;
+    }
     ra_call_finish(call, err);
 }
 

@@ -15,6 +15,7 @@ struct ra_upload {
     ra_call_ref call;
     ra_strand *strand;
     ra_write_kind kind;
+    size_t max_descriptor_bytes;
     const ra_upload_events *events;
     void *owner;
     size_t held_bytes;  // I/O thread: credit held back while acknowledgements wait to be sent
@@ -85,6 +86,9 @@ int ra_upload_new(ra_call *call, ra_write_kind kind, const ra_upload_events *eve
     upload->app = app;
     upload->call = ra_call_get_ref(call);
     upload->kind = kind;
+    // An exchange's descriptor is a command, which may carry inline Arrow; an upload's are options.
+    upload->max_descriptor_bytes =
+        kind == RA_WRITE_DURABLE ? RA_QUICK_COMMAND_BYTES : RA_COMMAND_MESSAGE_BYTES;
     upload->events = events;
     upload->owner = owner;
     ra_error_init(&upload->err);
@@ -177,6 +181,9 @@ static int process_message(ra_upload *upload, upload_step *step, ra_blob *messag
     if (!upload->begun) {
         if (!data.has_descriptor)
             RA_FAIL(err, INVALID_ARGUMENT, "Descriptor missing on first message");  // F-20
+        if (data.descriptor.len > upload->max_descriptor_bytes)
+            RA_FAIL(err, MESSAGE_TOO_LARGE, "a descriptor of %zu bytes; at most %zu here",
+                    data.descriptor.len, upload->max_descriptor_bytes);
         upload->begun = true;
         RA_TRY(upload->events->begin(upload->owner, &data, err));
     }

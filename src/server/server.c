@@ -15,6 +15,7 @@ struct ra_server {
     ra_budget budget;
     ra_workers *workers;
     ra_workers *jobs;
+    ra_workers *morsels;
     ra_store *store;
     ra_engine *engine;
     ra_wire *wire;
@@ -64,7 +65,7 @@ static int start_store(ra_server *server, ra_error *err) {
     RA_TRY(ra_store_open(&options, &server->store, err));
     ra_engine_options engine = {.store = server->store,
                                 .jobs = server->jobs,
-                                .morsels = server->workers,
+                                .morsels = server->morsels,
                                 .budget = &server->budget};
     return ra_engine_new(&engine, &server->engine, err);
 }
@@ -79,6 +80,7 @@ static int start_wire(ra_server *server, void (*stop)(void *context), void *cont
     server->app = (ra_app){.store = server->store,
                            .engine = server->engine,
                            .workers = server->workers,
+                           .jobs = server->jobs,
                            .budget = &server->budget,
                            .data_dir = o->data_dir.text,
                            .advertise = text_or_null(&o->advertise),
@@ -105,12 +107,13 @@ static int start_wire(ra_server *server, void (*stop)(void *context), void *cont
 // Whoever may still post to the wire ends before it: jobs, workers, the catalog's answers. The wire
 // runs what was posted when it is freed, which gives back the last contents.
 static void server_free(ra_server *server) {
-    ra_workers_free(server->jobs);  // runs what the engine still has
-    ra_engine_free(server->engine);
     ra_workers_free(server->workers);
+    ra_workers_free(server->jobs);
+    ra_workers_free(server->morsels);
     if (server->store)
         ra_store_settle(server->store);
     ra_wire_free(server->app.wire);
+    ra_engine_free(server->engine);
     ra_store_close(server->store);
     ra_budget_fini(&server->budget);
     ra_free(server);
@@ -141,6 +144,7 @@ int ra_server_start(const ra_options *options, void (*stop)(void *context), void
     RA_GOTO(ra_workers_new("ra-job", n_jobs > MIN_JOB_THREADS ? n_jobs : MIN_JOB_THREADS,
                            &server->jobs, err),
             fail);
+    RA_GOTO(ra_workers_new("ra-morsel", n_workers, &server->morsels, err), fail);
     RA_GOTO(start_store(server, err), fail);
     RA_GOTO(start_wire(server, stop, context, err), fail);
     log_start(options);

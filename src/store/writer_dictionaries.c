@@ -1,6 +1,7 @@
 // Which dictionaries are in force. An IPC file holds one dictionary an id, so another one ends the
 // segment. After RA_MAX_DICTIONARY_GENERATIONS sets the last one only grows: further dictionaries
 // are unified into it by value, and it is written to the file again at its end.
+#include <inttypes.h>
 #include <string.h>
 
 #include "arrow/equal.h"
@@ -120,6 +121,9 @@ static int adopt_incoming(ra_writer *writer, ra_error *err) {
     return 0;
 }
 
+// A dictionary is sent as one message, with its metadata.
+enum { MAX_DICTIONARY_BYTES = INT32_MAX - 64 * 1024 * 1024 };
+
 static ra_batch *const *in_force(ra_writer *writer) {
     for (int id = 0; id < n_ids(writer); id++)
         writer->in_force[id] = writer->dictionaries[id].batch;
@@ -143,6 +147,10 @@ int ra_writer_store_dictionaries(ra_writer *writer, ra_error *err) {
     for (int i = 0; i < n_ids(writer) && rc == 0; i++) {
         const ra_batch *dictionary = writer->dictionaries[ids[i]].batch;
         rc = ra_ipc_encode_dictionary(dictionary, ids[i], &writer->encoded, err);
+        if (rc == 0 && writer->encoded.body_bytes > MAX_DICTIONARY_BYTES)
+            rc = ra_error_set(err, RA_REASON_LIMIT,
+                              "a dictionary of %" PRId64 " bytes is larger than a message can be",
+                              writer->encoded.body_bytes);
         if (rc == 0)
             rc = ra_segment_file_add_dictionary(writer->file, &writer->encoded, ids[i],
                                                 dictionary->n_rows, err);

@@ -129,7 +129,7 @@ static inline void upload_on_message(ra_call *call, ra_bytes *message, bool last
     upload->bytes += message->len;
     upload->messages += last;
     ra_call_account_of(call)->bytes += (int64_t)message->len;
-    ra_call_consumed(call, message->len);
+    ra_call_consumed(call, message->len + RA_CALL_MESSAGE_BYTES);
     ra_bytes_fini(message);
 }
 
