@@ -158,7 +158,8 @@ $(BUILD)/fuzz/%_fuzz: fuzz/%_fuzz.c $(call objects,$(MODULES))
 # What takes longer than a normal run may.
 .PHONY: test-long
 test-long: build .venv/.done
-	RA_EXAMPLES=1000 RA_ROUNDS=100 RA_SECONDS=60 $(PYTEST) tests/test_roundtrip.py tests/test_crash.py \
+	RA_EXAMPLES=1000 RA_ROUNDS=100 RA_SECONDS=60 $(PYTEST) -o faulthandler_timeout=1800 \
+	    tests/test_roundtrip.py tests/test_crash.py \
 	    tests/test_side_by_side.py tests/test_methods.py
 	$(MAKE) --no-print-directory FUZZ_SECONDS=300 fuzz
 
