@@ -345,6 +345,26 @@ def test_damaged_segment_is_data_loss_with_the_name_of_the_flight(
         assert remote.get(by_name("well")).equals(SMALL)
 
 
+@pytest.mark.parametrize("by", [{"name": "gone"}, {"id": 0}])
+def test_a_table_whose_file_is_missing_can_be_deleted(
+    make_server: Callable[..., Server], by: dict[str, object]
+) -> None:
+    server = make_server()
+    with Remote(server.uri) as remote:
+        remote.upload(SMALL, "gone")
+    server.stop()
+    for segment in segments(server):
+        segment.unlink()
+    server.start()
+    with Remote(server.uri) as remote:
+        with pytest.raises(flight.FlightInternalError):
+            remote.get(by_name("gone"))
+        remote.action("delete", **by)
+        assert [i.descriptor.path for i in remote.flights()] == []
+        remote.upload(SMALL, "gone")
+        assert remote.get(by_name("gone")).equals(SMALL)
+
+
 def segments(server: Server) -> list[Path]:
     """The segment files of a server."""
     folder = server.data_dir / ".remote-arrow" / "segments"

@@ -15,7 +15,6 @@ typedef struct ra_action_call {
     ra_app *app;
     ra_call_ref call;
     const ra_action *action;
-    bool ended;  // I/O thread: the call is over
     ra_bytes request;
     ra_str body;   // points into `request`
     json_t *json;  // the body as an object, or NULL when it is not JSON (legacy, protobuf, empty)
@@ -48,7 +47,8 @@ bool ra_action_is_disabled(const ra_app *app, const ra_action *action);
 
 ra_action_call *ra_action_ref(ra_action_call *action);
 void ra_action_unref(ra_action_call *action);
-// Runs fn(call or NULL, action) on the I/O thread; gives back a reference afterwards.
+// Runs fn(call, post) on the I/O thread, with call == NULL when it has ended; fn gives back the
+// reference that the caller holds for it (ra_action_of_post, ra_action_unref).
 void ra_action_post(ra_action_call *action, void (*fn)(ra_call *call, struct ra_post *post));
 static inline ra_action_call *ra_action_of_post(ra_post *post) {
     return (ra_action_call *)((char *)post - offsetof(ra_action_call, post));

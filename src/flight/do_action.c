@@ -106,7 +106,6 @@ static void on_end(ra_call *call, bool cancelled) {
     ra_action_call *action = ra_call_state(call);
     if (!action)
         return;
-    action->ended = true;
     if (action->action && action->action->on_end)
         action->action->on_end(action);
     ra_action_unref(action);

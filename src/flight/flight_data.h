@@ -22,7 +22,7 @@ RA_MUST int ra_flight_data_read(ra_str message, ra_flight_data *out, ra_error *e
 // Where the body begins in a message of which only the first bytes are there; 0 = not seen yet.
 size_t ra_flight_data_body_start(ra_str beginning);
 
-// Sends a schema message, or one with only app_metadata. Memory is copied. False: queue is full.
+// Sends a schema message, or one with only app_metadata. Memory is copied. OUT_OF_MEMORY.
 RA_MUST int ra_flight_data_send(ra_call *call, ra_span header, ra_span app_metadata, ra_error *err);
 // Sends a message of a cursor, which is taken: its segment is held until the bytes are sent.
 RA_MUST int ra_flight_data_send_message(ra_call *call, ra_out_message *message, ra_error *err);

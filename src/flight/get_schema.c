@@ -10,11 +10,13 @@ static int describe(const ra_call *call, ra_str descriptor, ra_str command, cons
     (void)call;
     (void)descriptor;
     (void)command;
-    const ra_schema *schema =
-        answer->content ? answer->content->schema : ra_plan_schema(answer->plan);
+    if (answer->content) {
+        const ra_blob *held = answer->content->framed_schema;
+        return ra_pb_put_bytes(out, 1, (ra_str){(const char *)held->data, held->bytes}, err);
+    }
     ra_bytes framed;
     ra_bytes_init(&framed, SCHEMA_CEILING);
-    int rc = ra_ipc_encode_framed_schema(schema, &framed, err);
+    int rc = ra_ipc_encode_framed_schema(ra_plan_schema(answer->plan), &framed, err);
     if (rc == 0)
         rc = ra_pb_put_bytes(out, 1, ra_bytes_str(&framed), err);
     ra_bytes_fini(&framed);

@@ -8,7 +8,8 @@
 
 typedef struct ra_upload ra_upload;
 
-// What the owner of an upload does; `owner` is its own object. All run on a worker.
+// What the owner of an upload does; `owner` is its own object. All but `free` run
+// on a worker; `free` runs wherever the last reference goes.
 typedef struct {
     // The first message: reads its descriptor, refuses early what cannot succeed.
     int (*begin)(void *owner, const ra_flight_data *first, ra_error *err);
