@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.flight as flight
 
+from conditions import keep_client_memory, occupy_memory
 from measure import (
     HEADER,
     Goal,
@@ -39,7 +40,7 @@ from remote import Json, Remote, by_command, by_id, by_name
 from serving import Server
 
 QUICK = os.environ.get("RA_BENCH_QUICK") == "1"
-ROUNDS = 3 if QUICK else 7
+ROUNDS = 3 if QUICK else 11
 TABLE_BYTES = (32 if QUICK else 640) * 1_000_000
 SMALL_CALLS = 300 if QUICK else 3_000
 LOAD_SECONDS = 0.5 if QUICK else 3.0
@@ -73,6 +74,11 @@ class Bench:
         log_path = self.folder / f"peer {len(self.servers)}.log"
         self.servers.append(peer := Peer(*args, data_dir=self.folder, log_path=log_path))
         return peer
+
+    def occupy_memory(self) -> None:
+        """Before what fills much fresh memory."""
+        if not QUICK:
+            occupy_memory(self.folder)
 
     def stop(self) -> None:
         """Ends all servers, which must end well."""
@@ -225,7 +231,7 @@ def cpu_of_sending_against_the_floor(bench: Bench) -> Iterator[Row]:
             received, _ = run_tool(bench.tools, "bare_client", "get", bench.server.port, ticket)
         assert received >= total
         our_rates.append((cpu.seconds - before) / total * 1e9)
-        sent, _, used = run_tool(bench.tools, "sendfile_floor", image, 1 << 20, "sendfile")
+        sent, _, used = run_tool(bench.tools, "sendfile_floor", image, 2 << 20, "sendfile")
         floors.append(used / sent * 1e9)
     image.unlink()
     bench.ours.action("delete", name="R5")
@@ -285,6 +291,7 @@ def uploads(
 @case("R7")
 def uploads_that_are_kept(bench: Bench) -> Iterator[Row]:
     """DoPut without durability against the peer, and with it against ourselves."""
+    bench.occupy_memory()
     servers, clients = (bench.server, bench.peer), (bench.ours, bench.theirs)
     turns, cpus, total = uploads(bench, "R7", servers, clients)
     texts = rate(total, turns.ours), rate(total, turns.peer)
@@ -500,6 +507,7 @@ def same_question_again(bench: Bench) -> Iterator[Row]:
 @case("rows")
 def growth_in_rows(bench: Bench) -> Iterator[Row]:
     """Seconds per row of upload, sort and download at a size, against a tenth of it."""
+    bench.occupy_memory()
     sizes = [ROWS // 10, ROWS]
     per_row: dict[str, list[float]] = {"upload": [], "sort_by": [], "download": []}
     for rows in sizes:
@@ -567,6 +575,7 @@ def main() -> None:
     parser.add_argument("ids", nargs="*", help=f"of {', '.join(CASES)}; default: all")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a limit is missed")
     options = parser.parse_args()
+    keep_client_memory()
     unknown = set(options.ids) - set(CASES)
     if unknown:
         parser.error(f"no such measurement: {', '.join(sorted(unknown))}")

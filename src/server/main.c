@@ -45,7 +45,8 @@ static void block_signals(sigset_t *set) {
 }
 
 // Receive buffers of a few MiB come and go all the time. By default glibc maps and unmaps each, and
-// its pages are zeroed every time: an upload costs 0.28 s/GB of kernel time that way, 0.20 this way.
+// its pages are zeroed every time: an upload costs 0.28 s/GB of kernel time that way, 0.20 this
+// way.
 static void tune_allocator(void) {
     enum { MAPPED_BYTES = 16 * 1024 * 1024, KEPT_BYTES = 32 * 1024 * 1024, ARENAS = 4 };
     mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);

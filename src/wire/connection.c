@@ -9,6 +9,12 @@
 #include "base/log.h"
 #include "base/os.h"
 
+// File ranges from this size go out by sendfile, smaller ones by sendmsg from the mapping. Server
+// CPU per GB for a pyarrow client: Unix socket 0.10 against 0.20 s (2 MB batches), 0.12 against
+// 0.29 s (128 KB batches); TCP loopback 0.10 against 0.14 s (2 MB), but 0.27 against 0.18 s (128
+// KB).
+enum { UNIX_SENDFILE_MIN_BYTES = 64 * 1024, TCP_SENDFILE_MIN_BYTES = 512 * 1024 };
+
 enum { NS_PER_MS = 1000000, NS_PER_US = 1000, FIRST_READ_BYTES = 64 * 1024, PREFACE_BYTES = 24 };
 
 static const char http2_preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -81,6 +87,8 @@ int ra_connection_open(ra_io_thread *io, int fd, const ra_peer *peer, uint32_t s
     connection->can_read = connection->can_write = true;
     connection->timer.fire = fire_timer;
     connection->small_window.fire = fire_small_window;
+    connection->out.sendfile_min_bytes =
+        peer->is_unix ? UNIX_SENDFILE_MIN_BYTES : TCP_SENDFILE_MIN_BYTES;
     ra_bytes_init(&connection->input_rest, io->input_bytes);
     ra_bucket_init(&connection->resets, limits->reset_burst, limits->reset_per_second, io->now_ns);
     ra_bucket_init(&connection->useless, limits->useless_burst, limits->useless_per_second,

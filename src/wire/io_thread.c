@@ -16,6 +16,7 @@ enum {
     MAX_EVENTS = 256,
     MAX_ACCEPTS = 64,
     ACCEPT_AGAIN_MS = 100,
+    SLICE_NS = 100000,
     NS_PER_MS = 1000000
 };
 
@@ -78,35 +79,90 @@ static bool grow_slots(ra_io_thread *io) {
     return true;
 }
 
-void ra_io_forget(ra_io_thread *io, uint32_t slot) {
-    io->slots[slot].connection = NULL;
-    io->slots[slot].next_free = io->free_slot;
-    io->free_slot = slot;
+// One connection less, of which the doors have been told.
+static void count_down(ra_io_thread *io) {
     if (atomic_fetch_sub(&io->n_connections, 1) == 1)
         ra_wire_notice_quiet(io->wire);
 }
 
+void ra_io_forget(ra_io_thread *io, uint32_t slot) {
+    io->slots[slot].connection = NULL;
+    io->slots[slot].next_free = io->free_slot;
+    io->free_slot = slot;
+    count_down(io);
+}
+
+static void refuse(ra_io_thread *io, int fd, const ra_peer *peer) {
+    close(fd);
+    ra_doors_leave(&io->wire->doors, peer);
+    count_down(io);
+}
+
+// Takes the descriptor of a connection that is counted already.
 static void add_connection(ra_io_thread *io, int fd, const ra_peer *peer) {
     ra_connection *connection = NULL;
-    if (io->free_slot == NO_SLOT && !grow_slots(io)) {
-        close(fd);
-        ra_doors_leave(&io->wire->doors, peer);
+    if (io->obeyed != RA_IO_RUN || (io->free_slot == NO_SLOT && !grow_slots(io))) {
+        refuse(io, fd, peer);
         return;
     }
     uint32_t slot = io->free_slot;
     ra_io_slot *entry = &io->slots[slot];
     entry->generation++;
     if (ra_connection_open(io, fd, peer, slot, entry->generation, &connection, NULL) != 0) {
-        ra_doors_leave(&io->wire->doors, peer);
+        refuse(io, fd, peer);
         return;
     }
     io->free_slot = entry->next_free;
     entry->connection = connection;
-    atomic_fetch_add(&io->n_connections, 1);
     if (!watch(io, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
                event_of(slot, entry->generation)))
         ra_connection_kill(connection);
     ra_io_make_ready(io, connection);
+}
+
+// The thread with the fewest connections, this one if it is among them.
+static ra_io_thread *least_busy(ra_io_thread *io) {
+    ra_io_thread *least = io;
+    for (int i = 0; i < io->wire->options.io_threads; i++) {
+        ra_io_thread *other = &io->wire->threads[i];
+        if (atomic_load(&other->n_connections) < atomic_load(&least->n_connections))
+            least = other;
+    }
+    return least;
+}
+
+// Gives a connection to the thread that is to own it; takes the descriptor.
+static void place_connection(ra_io_thread *io, int fd, const ra_peer *peer) {
+    ra_io_thread *owner = least_busy(io);
+    atomic_fetch_add(&owner->n_connections, 1);
+    if (owner == io) {
+        add_connection(io, fd, peer);
+        return;
+    }
+    ra_io_arrival *arrival = ra_malloc(sizeof *arrival);
+    if (!arrival) {
+        refuse(owner, fd, peer);
+        return;
+    }
+    *arrival = (ra_io_arrival){.fd = fd, .peer = *peer};
+    pthread_mutex_lock(&owner->lock);
+    arrival->next = owner->arrivals;
+    owner->arrivals = arrival;
+    pthread_mutex_unlock(&owner->lock);
+    wake(owner);
+}
+
+static void take_arrivals(ra_io_thread *io) {
+    pthread_mutex_lock(&io->lock);
+    ra_io_arrival *arrival = io->arrivals;
+    io->arrivals = NULL;
+    pthread_mutex_unlock(&io->lock);
+    while (arrival) {
+        ra_io_arrival *next = arrival->next;
+        add_connection(io, arrival->fd, &arrival->peer);
+        ra_free(arrival);
+        arrival = next;
+    }
 }
 
 static void accept_connections(ra_io_thread *io, int door_fd) {
@@ -118,7 +174,7 @@ static void accept_connections(ra_io_thread *io, int door_fd) {
         if (code == EAGAIN)
             return;
         if (code == 0) {
-            add_connection(io, fd, &peer);
+            place_connection(io, fd, &peer);
             continue;
         }
         // Out of descriptors or memory: the door stays readable, so look away for a while.
@@ -240,6 +296,9 @@ static int wait_ms(const ra_io_thread *io) {
 static void *io_main(void *arg) {
     ra_io_thread *io = arg;
     ra_os_thread_set_nonblocking();
+    // With three busy threads on two cores the p99 of small calls beside a download is 1.2 ms, and
+    // 2.5 ms with slices of the default length.
+    ra_thread_set_slice(SLICE_NS);
     struct epoll_event events[MAX_EVENTS];
     while (io->obeyed != RA_IO_STOP || atomic_load(&io->n_connections) > 0) {
         int n = epoll_wait(io->epoll_fd, events, MAX_EVENTS, wait_ms(io));
@@ -247,6 +306,7 @@ static void *io_main(void *arg) {
         io->now_ns = ra_os_now_ns();
         for (int i = 0; i < n; i++)
             handle_event(io, &events[i]);
+        take_arrivals(io);
         run_posts(io);
         obey(io);
         ra_timers_run(&io->timers, io->now_ns);
@@ -265,7 +325,7 @@ static void free_thread(ra_io_thread *io) {
     pthread_mutex_destroy(&io->lock);
 }
 
-int ra_io_start(ra_io_thread *io, ra_wire *wire, uint32_t index, ra_error *err) {
+int ra_io_init(ra_io_thread *io, ra_wire *wire, uint32_t index, ra_error *err) {
     *io = (ra_io_thread){
         .wire = wire, .index = index, .free_slot = NO_SLOT, .input_bytes = INPUT_BYTES};
     io->posts_tail = &io->posts;
@@ -277,20 +337,33 @@ int ra_io_start(ra_io_thread *io, ra_wire *wire, uint32_t index, ra_error *err) 
     io->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     io->input = ra_malloc(INPUT_BYTES);
     if (io->input && io->epoll_fd >= 0 && io->event_fd >= 0 &&
-        watch(io, io->event_fd, EPOLLIN, WAKE) && watch_doors(io) &&
-        ra_thread_start(&io->thread, "io", io_main, io))
+        watch(io, io->event_fd, EPOLLIN, WAKE) && watch_doors(io))
         return 0;
     bool has_memory = io->input != NULL;
     int code = errno;
     free_thread(io);
     if (!has_memory)
         RA_FAIL(err, OUT_OF_MEMORY, "no memory for an I/O thread");
-    RA_FAIL(err, UNAVAILABLE, "cannot start an I/O thread: %s", strerror(code));
+    RA_FAIL(err, UNAVAILABLE, "cannot set up an I/O thread: %s", strerror(code));
 }
 
-void ra_io_stop(ra_io_thread *io) {
-    ra_io_order_to(io, RA_IO_STOP);
-    pthread_join(io->thread, NULL);
+int ra_io_start(ra_io_thread *io, ra_error *err) {
+    io->is_started = ra_thread_start(&io->thread, "io", io_main, io);
+    if (!io->is_started)
+        RA_FAIL(err, UNAVAILABLE, "cannot start an I/O thread: %s", strerror(errno));
+    return 0;
+}
+
+void ra_io_join(ra_io_thread *io) {
+    if (io->is_started)
+        pthread_join(io->thread, NULL);
+    io->is_started = false;
+}
+
+void ra_io_fini(ra_io_thread *io) {
+    ra_assert(!io->is_started);
+    io->obeyed = RA_IO_STOP;
+    take_arrivals(io);
     while (io->posts)
         run_posts(io);
     free_thread(io);

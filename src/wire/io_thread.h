@@ -20,18 +20,27 @@ typedef struct {
     uint32_t next_free;
 } ra_io_slot;
 
+// A connection that another thread has accepted for this one.
+typedef struct ra_io_arrival {
+    struct ra_io_arrival *next;
+    int fd;
+    ra_peer peer;
+} ra_io_arrival;
+
 typedef struct ra_io_thread {
     ra_wire *wire;
     uint32_t index;
     pthread_t thread;
+    bool is_started;
     int epoll_fd;
     int event_fd;
     atomic_int order;
-    atomic_int n_connections;
+    atomic_int n_connections;  // arrivals included
 
-    pthread_mutex_t lock;  // guards posts
+    pthread_mutex_t lock;  // guards posts and arrivals
     ra_post *posts;
     ra_post **posts_tail;
+    ra_io_arrival *arrivals;
 
     // The rest belongs to the thread.
     ra_io_order obeyed;
@@ -48,12 +57,18 @@ typedef struct ra_io_thread {
     ra_timer accept_again;  // set while the process is out of descriptors
 } ra_io_thread;
 
-// Sets up and starts the thread. UNAVAILABLE, OUT_OF_MEMORY: then nothing is left to stop.
-RA_MUST int ra_io_start(ra_io_thread *io, ra_wire *wire, uint32_t index, ra_error *err);
+// Sets up what the thread needs; it may be given posts and connections from now on. UNAVAILABLE,
+// OUT_OF_MEMORY: then nothing is left.
+RA_MUST int ra_io_init(ra_io_thread *io, ra_wire *wire, uint32_t index, ra_error *err);
+// Starts the thread, once all are set up: each gives connections to the others. UNAVAILABLE.
+RA_MUST int ra_io_start(ra_io_thread *io, ra_error *err);
 // Gives an order; the thread sees it soon.
 void ra_io_order_to(ra_io_thread *io, ra_io_order order);
-// Orders STOP, waits for the thread, answers posts that are left with NULL, frees everything.
-void ra_io_stop(ra_io_thread *io);
+// Waits for the end of a thread that was ordered to STOP; nothing if it was never started.
+void ra_io_join(ra_io_thread *io);
+// When no I/O thread runs any more: refuses connections and answers posts (with NULL) that are
+// left, frees everything.
+void ra_io_fini(ra_io_thread *io);
 // Queues a post; any thread.
 void ra_io_post(ra_io_thread *io, ra_post *post);
 

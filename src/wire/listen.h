@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 
-enum { RA_MAX_DOORS = 8, RA_PEER_NAME_BYTES = 64 };
+enum { RA_MAX_DOORS = 8, RA_PEER_NAME_BYTES = 64, RA_CONGESTION_BYTES = 17 };
 
 // Who is at the other end of a connection.
 typedef struct {
@@ -26,9 +26,10 @@ typedef struct {
 typedef struct {
     int fds[RA_MAX_DOORS];
     int n_fds;
-    int port;                 // 0: no TCP
-    const char *socket_path;  // to unlink; NULL: none
-    pthread_mutex_t lock;     // guards what follows
+    int port;                              // 0: no TCP
+    const char *socket_path;               // to unlink; NULL: none
+    char congestion[RA_CONGESTION_BYTES];  // control for peers that are not local: the machine's
+    pthread_mutex_t lock;                  // guards what follows
     int max_connections;
     int max_per_address;
     int n_connections;

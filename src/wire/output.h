@@ -10,8 +10,9 @@
 #include "base/blob.h"
 
 typedef enum {
-    RA_OUT_DATA = 1,       // belongs to a DATA frame
-    RA_OUT_ENDS_FRAME = 2  // other frames may follow
+    RA_OUT_DATA = 1,        // belongs to a DATA frame
+    RA_OUT_ENDS_FRAME = 2,  // other frames may follow
+    RA_OUT_BY_FILE = 4      // the rest of a piece of which sendfile took a part
 } ra_out_flag;
 
 typedef struct {
@@ -29,8 +30,9 @@ typedef struct {
     uint32_t head;
     uint32_t count;
     size_t bytes;
-    size_t data_bytes;  // of them in pieces flagged DATA
-    bool in_frame;      // the front is in the middle of a frame
+    size_t data_bytes;          // of them in pieces flagged DATA
+    bool in_frame;              // the front is in the middle of a frame
+    size_t sendfile_min_bytes;  // file ranges from this size go out by sendfile; 0: none do
 } ra_out_queue;
 
 // All zeros is an empty queue. Drops what is queued and frees the ring.

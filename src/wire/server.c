@@ -26,9 +26,11 @@ static int start_threads(ra_wire *wire, ra_error *err) {
     if (!wire->threads)
         RA_FAIL(err, OUT_OF_MEMORY, "no memory for the I/O threads");
     while (wire->n_threads < wire->options.io_threads) {
-        RA_TRY(ra_io_start(&wire->threads[wire->n_threads], wire, (uint32_t)wire->n_threads, err));
+        RA_TRY(ra_io_init(&wire->threads[wire->n_threads], wire, (uint32_t)wire->n_threads, err));
         wire->n_threads++;
     }
+    for (int i = 0; i < wire->n_threads; i++)
+        RA_TRY(ra_io_start(&wire->threads[i], err));
     return 0;
 }
 
@@ -130,8 +132,11 @@ void ra_wire_drain(ra_wire *wire, int timeout_ms) {
 void ra_wire_free(ra_wire *wire) {
     if (!wire)
         return;
+    order_all(wire, RA_IO_STOP);
     for (int i = 0; i < wire->n_threads; i++)
-        ra_io_stop(&wire->threads[i]);
+        ra_io_join(&wire->threads[i]);
+    for (int i = 0; i < wire->n_threads; i++)
+        ra_io_fini(&wire->threads[i]);
     ra_free(wire->threads);
     if (wire->has_doors)
         ra_doors_close(&wire->doors);

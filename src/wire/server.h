@@ -82,8 +82,8 @@ void ra_call_finish(ra_call *call, const ra_error *err);
 
 // Receive flow control: what was received is refunded by `consumed` (streaming methods) as it is
 // used up. ra_call_admit_upload raises the stream's window (G-33).
-// Each message or part counts RA_CALL_MESSAGE_BYTES more than its length, for what is kept about it:
-// a flood of empty ones is held back too.
+// Each message or part counts RA_CALL_MESSAGE_BYTES more than its length, for what is kept about
+// it: a flood of empty ones is held back too.
 enum { RA_CALL_MESSAGE_BYTES = 256 };
 void ra_call_consumed(ra_call *call, size_t bytes);
 void ra_call_admit_upload(ra_call *call);

@@ -24,7 +24,7 @@ struct ra_wire {
     bool has_doors;
     ra_doors doors;
     ra_io_thread *threads;
-    int n_threads;  // that were started
+    int n_threads;  // that are set up
     pthread_mutex_t lock;
     pthread_cond_t quiet;  // an I/O thread has lost its last connection
 };
