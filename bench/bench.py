@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.flight as flight
-
 from conditions import keep_client_memory, occupy_memory
+
 from measure import (
     HEADER,
     Goal,
@@ -41,6 +41,7 @@ from serving import Server
 
 QUICK = os.environ.get("RA_BENCH_QUICK") == "1"
 ROUNDS = 3 if QUICK else 11
+UPLOAD_ROUNDS = min(ROUNDS, 7)
 TABLE_BYTES = (32 if QUICK else 640) * 1_000_000
 SMALL_CALLS = 300 if QUICK else 3_000
 LOAD_SECONDS = 0.5 if QUICK else 3.0
@@ -184,12 +185,13 @@ def downloads(
     ours_text, peer_text = rate(total, turns.ours), rate(total, turns.peer)
     yield Row(name, label, ours_text, peer_text, turns.speedups(), goal)
     if cpu_goal is not None:
+        total *= ROUNDS + 1
         yield cpu_row(name, "its server CPU per GB", our_cpu, peer_cpu, total, cpu_goal)
 
 
 def cpu_row(name: str, what: str, ours: CpuOf, peer: CpuOf, size_bytes: int, goal: Goal) -> Row:
-    """CPU per GB of both, over all rounds and the one before them."""
-    gigabytes = size_bytes * (ROUNDS + 1) / 1e9
+    """CPU per GB of both; `size_bytes` is what each sent or received in all."""
+    gigabytes = size_bytes / 1e9
     texts = [f"{cpu.seconds / gigabytes:.3f} s/GB" for cpu in (ours, peer)]
     return Row(name, what, *texts, [ours.seconds / max(peer.seconds, 1e-9)], goal)
 
@@ -265,24 +267,31 @@ def cpu_over_a_unix_socket(bench: Bench) -> Iterator[Row]:
     peer.stop()
     texts = rate(total, turns.ours), rate(total, turns.peer)
     yield Row("R6", "drain over a Unix socket", *texts, turns.speedups(), None)
+    total *= ROUNDS + 1
     yield cpu_row("R6", "its server CPU per GB", *cpus, total, at_most(0.35, 0.5))
 
 
 def uploads(
     bench: Bench, name: str, servers: tuple[Server, Server], clients: tuple[Remote, Remote]
 ) -> tuple[Turns, list[CpuOf], int]:
-    """The same upload to two servers in turns; both keep all tables until the rounds are over."""
-    batches = random_batches(2_097_152)
+    """The same upload to two servers in turns; both keep all tables until the rounds are over.
+
+    Together the tables stay below what the kernel leaves unwritten (a tenth of the memory), or the
+    disk would be measured. They are not deleted round by round: the pages of a deleted file are
+    free and may be gone to the machine's host before the next round, those of the peer's heap not.
+    """
+    batches = random_batches(2_097_152, TABLE_BYTES * 2 // 5)
     total = sum(batch.nbytes for batch in batches)
     cpus = [CpuOf(server) for server in servers]
     kept: list[tuple[int, str]] = []
+    bench.occupy_memory()
 
     def work(i: int) -> float:
         kept.append((i, f"{name} {len(kept)}"))
         with cpus[i].counted():
             return timed(lambda: upload(clients[i].client, kept[-1][1], batches))
 
-    turns = Turns.of(ROUNDS, lambda: work(0), lambda: work(1))
+    turns = Turns.of(UPLOAD_ROUNDS, lambda: work(0), lambda: work(1))
     for i, table in kept:
         clients[i].action("delete", name=table)
     return turns, cpus, total
@@ -291,11 +300,11 @@ def uploads(
 @case("R7")
 def uploads_that_are_kept(bench: Bench) -> Iterator[Row]:
     """DoPut without durability against the peer, and with it against ourselves."""
-    bench.occupy_memory()
     servers, clients = (bench.server, bench.peer), (bench.ours, bench.theirs)
     turns, cpus, total = uploads(bench, "R7", servers, clients)
     texts = rate(total, turns.ours), rate(total, turns.peer)
     yield Row("R7", "DoPut, kept", *texts, turns.speedups(), at_least(2.2, 1.4))
+    total *= UPLOAD_ROUNDS + 1
     yield cpu_row("R7", "its server CPU per GB", *cpus, total, at_most(0.35, 0.6))
     durable = bench.start("durable")
     with Remote(durable.uri) as client:
@@ -347,7 +356,7 @@ def small_calls_beside_a_download(bench: Bench) -> Iterator[Row]:
         return quantile(call_times(work), 0.99)
 
     ratios, idle_times, busy_times = [], [], []
-    for _ in range(3):
+    for _ in range(ROUNDS):
         idle_times.append(p99())
         with downloading(bench.server.uri, ticket):
             busy_times.append(p99())
@@ -432,19 +441,21 @@ def take_of_few_rows(bench: Bench) -> Iterator[Row]:
     drain(bench.ours.client, bench.ours.info(by_name("R14")).endpoints[0].ticket)
     rng = np.random.default_rng(1)
 
-    # Several calls in a row: after a pause the first one mostly measures how long idle cores of a
-    # virtual machine take to wake (0.5 ms for the smallest call).
-    calls = 10
-
     def ours() -> float:
-        commands = [few_rows("R14", rng.integers(0, ROWS, 10).tolist()) for _ in range(calls)]
-        return timed(lambda: [bench.ours.get(command) for command in commands]) / calls
+        command = few_rows("R14", rng.integers(0, ROWS, 10).tolist())
+        return timed(lambda: bench.ours.get(command))
 
     def local() -> float:
-        rows = [pa.array(rng.integers(0, ROWS, 10)) for _ in range(calls)]
-        return timed(lambda: [table.take(indices) for indices in rows]) / calls
+        indices = pa.array(rng.integers(0, ROWS, 10))
+        return timed(lambda: table.take(indices))
 
-    turns = Turns.of(ROUNDS * 5, ours, local)
+    # The median of several calls, as of the other small calls: the first one after a pause mostly
+    # measures how long idle cores of a virtual machine take to wake (0.5 ms for any call).
+    turns = Turns.of(
+        ROUNDS,
+        lambda: statistics.median(ours() for _ in range(50)),
+        lambda: statistics.median(local() for _ in range(10)),
+    )
     rows = [5, 0, ROWS - 1]
     assert bench.ours.get(few_rows("R14", rows)).equals(table.take(rows))
     bench.ours.action("delete", name="R14")
@@ -513,10 +524,8 @@ def growth_in_rows(bench: Bench) -> Iterator[Row]:
     for rows in sizes:
         batches = random_batches(2_097_152, rows * 32)
         name = f"rows {rows}"
-        # The smaller one several times: it is over too soon to be measured once.
-        repeats = ROWS // rows
         times: dict[str, list[float]] = {key: [] for key in per_row}
-        for _ in range(repeats):
+        for _ in range(ROUNDS):
             times["upload"].append(timed(lambda: upload(bench.ours.client, name, batches)))
             command = {"from": {"name": name}, "do": [{"sort_by": {"sorting": "a"}}]}
             times["sort_by"].append(timed(lambda: bench.ours.info(command)))
