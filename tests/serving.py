@@ -195,3 +195,20 @@ class Server:
         if self.process.stdout is not None:
             self.process.stdout.close()
         self.process = None
+
+
+def refused_start(*args: str, **options: object) -> tuple[int, str]:
+    """Runs the server, which must end by itself; its exit code and stderr."""
+    ended = subprocess.run(
+        [str(server_binary()), *args], capture_output=True, text=True, timeout=30, **options
+    )
+    assert ended.stdout == ""
+    return ended.returncode, ended.stderr
+
+
+def assert_one_clear_line(log: str, *words: str) -> None:
+    """One line of text says why, and names what it is about."""
+    lines = log.strip().splitlines()
+    assert len(lines) == 1, log
+    for word in words:
+        assert word in lines[0]

@@ -23,7 +23,7 @@ import pyarrow.flight as flight
 import pytest
 
 from remote import Remote, by_command, by_id, by_name
-from serving import Server, ServerFailed, server_binary
+from serving import Server, ServerFailed, assert_one_clear_line, refused_start, server_binary
 
 SMALL = pa.table({"n": [1, 2, 3]})
 
@@ -217,23 +217,6 @@ def test_disk_filled_by_others_still_allows_deletes_and_restarts(
         assert [i.descriptor.path for i in remote.flights(deleted=False)] == [[b"b"]]
         filler.unlink()
         remote.upload(SMALL, "c")
-
-
-def refused_start(*args: str, **options: object) -> tuple[int, str]:
-    """Runs the server, which must end by itself; its exit code and stderr."""
-    ended = subprocess.run(
-        [str(server_binary()), *args], capture_output=True, text=True, timeout=30, **options
-    )
-    assert ended.stdout == ""
-    return ended.returncode, ended.stderr
-
-
-def assert_one_clear_line(log: str, *words: str) -> None:
-    """One line of text says why, and names what it is about."""
-    lines = log.strip().splitlines()
-    assert len(lines) == 1, log
-    for word in words:
-        assert word in lines[0]
 
 
 def test_port_in_use_is_told(own_server: Server, tmp_path: Path) -> None:

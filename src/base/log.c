@@ -8,6 +8,7 @@
 
 #include "base/json_text.h"
 #include "base/os.h"
+#include "base/utf8.h"
 
 enum { LINE_BYTES = 4096 };
 
@@ -23,11 +24,15 @@ bool ra_log_enabled(ra_log_level level) {
     return (int)level >= atomic_load_explicit(&log_level, memory_order_relaxed);
 }
 
-// Writes `text` with control characters, and for JSON quotes and backslashes, made harmless.
+// Writes `text` with control characters, and for JSON quotes, backslashes and what is no UTF-8,
+// made harmless.
 static size_t put_text(char *out, size_t capacity, const char *text, bool json) {
     size_t n = 0;
+    bool ascii_only = json && !ra_utf8_is_valid(text, strlen(text));
     for (; *text && n + 2 < capacity; text++) {
         unsigned char c = (unsigned char)*text;
+        if (ascii_only && c >= 0x80)
+            c = '?';
         if (json && (c == '"' || c == '\\'))
             out[n++] = '\\';
         out[n++] = c < 0x20 || c == 0x7F ? ' ' : (char)c;

@@ -67,15 +67,39 @@ const ra_action ra_actions[] = {
      .start = ra_action_renew_endpoint}};
 const int ra_n_actions = sizeof ra_actions / sizeof *ra_actions;
 
+// The next type of a comma-separated list, blanks around it dropped; moves `*at` behind it.
+static ra_str next_type(const char **at) {
+    ra_str type = {*at, strcspn(*at, ",")};
+    *at += type.len + ((*at)[type.len] == ',');
+    while (type.len > 0 && type.data[0] == ' ')
+        type = (ra_str){type.data + 1, type.len - 1};
+    while (type.len > 0 && type.data[type.len - 1] == ' ')
+        type.len--;
+    return type;
+}
+
 bool ra_action_is_listed(const ra_action *action, const char *list) {
-    size_t n = strlen(action->type);
-    for (const char *at = list; at && *at;) {
-        size_t length = strcspn(at, ",");
-        if (length == n && memcmp(at, action->type, n) == 0)
+    for (const char *at = list; at && *at;)
+        if (ra_str_eq(next_type(&at), ra_str_of(action->type)))
             return true;
-        at += length + (at[length] == ',');
-    }
     return false;
+}
+
+static const ra_action *find_type(ra_str type) {
+    for (int i = 0; i < ra_n_actions; i++)
+        if (ra_str_eq(type, ra_str_of(ra_actions[i].type)))
+            return &ra_actions[i];
+    return NULL;
+}
+
+int ra_action_list_check(const char *list, const char *option, ra_error *err) {
+    for (const char *at = list; at && *at;) {
+        ra_str type = next_type(&at);
+        if (!find_type(type))
+            RA_FAIL(err, INVALID_ARGUMENT, "%s: there is no action '%.*s'", option,
+                    RA_STR_ARG(type));
+    }
+    return 0;
 }
 
 bool ra_action_is_disabled(const ra_app *app, const ra_action *action) {
@@ -83,10 +107,8 @@ bool ra_action_is_disabled(const ra_app *app, const ra_action *action) {
 }
 
 const ra_action *ra_action_find(const ra_app *app, ra_str type) {
-    for (int i = 0; i < ra_n_actions; i++)
-        if (ra_str_eq(type, ra_str_of(ra_actions[i].type)))
-            return ra_action_is_disabled(app, &ra_actions[i]) ? NULL : &ra_actions[i];
-    return NULL;
+    const ra_action *action = find_type(type);
+    return action && !ra_action_is_disabled(app, action) ? action : NULL;
 }
 
 ra_action_call *ra_action_ref(ra_action_call *action) {

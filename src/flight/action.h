@@ -43,6 +43,8 @@ extern const int ra_n_actions;
 const ra_action *ra_action_find(const ra_app *app, ra_str type);
 // Whether a comma-separated list of types (may be NULL) holds this one.
 bool ra_action_is_listed(const ra_action *action, const char *list);
+// Refuses a list that names an action which does not exist; `option` is named in the error.
+RA_MUST int ra_action_list_check(const char *list, const char *option, ra_error *err);
 bool ra_action_is_disabled(const ra_app *app, const ra_action *action);
 
 ra_action_call *ra_action_ref(ra_action_call *action);

@@ -42,9 +42,11 @@ static void change_done(void *context, ra_change_result *result) {
     ra_action_post(state->action, changed);
 }
 
-static int start_change(ra_action_call *action, const ra_change *change,
+static int start_change(ra_call *call, ra_action_call *action, ra_change *change,
                         int (*answer)(ra_call *call, ra_action_call *action, ra_error *err),
                         ra_error *err) {
+    char caller[RA_CALLER_BYTES];
+    change->caller = ra_app_caller(call, caller);
     change_state *state = ra_calloc(1, sizeof *state);
     if (!state)
         RA_FAIL(err, OUT_OF_MEMORY, "no memory for a request");
@@ -114,7 +116,7 @@ int ra_action_delete(ra_call *call, ra_action_call *action, ra_error *err) {
     ra_change change = {.change = RA_CHANGE_DELETE};
     RA_TRY(named_flight(action, target_keys, &change.flight_id, err));
     ra_call_account_of(call)->flight = change.flight_id;
-    return start_change(action, &change, answer_deleted, err);
+    return start_change(call, action, &change, answer_deleted, err);
 }
 
 static int answer_cleared(ra_call *call, ra_action_call *action, ra_error *err) {
@@ -129,7 +131,6 @@ static int answer_cleared(ra_call *call, ra_action_call *action, ra_error *err) 
 
 int ra_action_clear(ra_call *call, ra_action_call *action, ra_error *err) {
     static const char *const keys[] = {"kind", "purge", NULL};
-    (void)call;
     ra_change change = {.change = RA_CHANGE_CLEAR};
     if (action->json) {
         const json_t *kind = json_object_get(action->json, "kind");
@@ -144,22 +145,18 @@ int ra_action_clear(ra_call *call, ra_action_call *action, ra_error *err) {
     }
     if (!action->json && action->body.len > 0)
         RA_FAIL(err, INVALID_ARGUMENT, "the body of 'clear' is empty or a JSON object");
-    return start_change(action, &change, answer_cleared, err);
+    return start_change(call, action, &change, answer_cleared, err);
 }
 
 static int answer_flight(ra_call *call, ra_action_call *action, ra_error *err) {
     const change_state *state = action->state;
-    ra_flight *flight = NULL;
-    ra_version *version = NULL;
-    RA_TRY(ra_store_get(action->app->store, state->flight_id, 0, &flight, &version, err));
+    const ra_change_result *result = &state->result;
     ra_bytes json;
     ra_bytes_init(&json, JSON_CEILING);
-    int rc = ra_flight_json(flight, version, false, &json, err);
+    int rc = ra_flight_json(result->flight, result->version, false, &json, err);
     if (rc == 0)
         rc = ra_action_send(call, ra_bytes_str(&json), err);
     ra_bytes_fini(&json);
-    ra_flight_unref(flight);
-    ra_version_unref(version);
     if (rc == 0)
         ra_call_finish(call, NULL);
     return rc;
@@ -182,14 +179,14 @@ int ra_action_rename(ra_call *call, ra_action_call *action, ra_error *err) {
     }
     change.name = (ra_str){json_string_value(to), json_string_length(to)};
     RA_TRY(ra_name_check(change.name, err));
-    return start_change(action, &change, answer_flight, err);
+    return start_change(call, action, &change, answer_flight, err);
 }
 
 static int keep(ra_call *call, ra_action_call *action, ra_change_kind kind, ra_error *err) {
     ra_change change = {.change = kind};
     RA_TRY(named_flight(action, target_keys, &change.flight_id, err));
     ra_call_account_of(call)->flight = change.flight_id;
-    return start_change(action, &change, answer_flight, err);
+    return start_change(call, action, &change, answer_flight, err);
 }
 
 int ra_action_keep(ra_call *call, ra_action_call *action, ra_error *err) {

@@ -63,7 +63,7 @@ static int complete(void *owner, ra_upload *upload, ra_error *err) {
                         .if_version = put->options.if_version,
                         .kind = RA_KIND_DATASET,
                         .content = put->content,
-                        .created_by = ra_str_of(put->caller)};
+                        .caller = ra_str_of(put->caller)};
     put->post = (ra_post){.to = put->call, .fn = answer};
     put->upload = ra_upload_ref(upload);
     int rc = ra_store_change(put->app->store, &change, published, put, err);

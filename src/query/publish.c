@@ -65,7 +65,7 @@ static int publish(const ra_job *job, ra_outcome *outcome, ra_error *err) {
                             .if_version = plan->if_version,
                             .kind = RA_KIND_RESULT,
                             .content = outcome->content,
-                            .created_by = job->caller,
+                            .caller = job->caller,
                             .lineage = ra_bytes_str(&lineage),
                             .legacy_command = plan->legacy_text,
                             .has_command_key = ra_plan_is_shareable(plan)};

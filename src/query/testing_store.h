@@ -282,7 +282,7 @@ static inline int64_t testing_publish(testing_store *t, const char *name, const 
                         .if_version = -1,
                         .kind = RA_KIND_DATASET,
                         .content = content,
-                        .created_by = RA_STR("test")};
+                        .caller = RA_STR("test")};
     assert_ok(ra_store_change_wait(t->store, &change, &result, &err), &err);
     int64_t id = result.flight->id;
     ra_flight_unref(result.flight);

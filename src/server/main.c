@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -72,7 +73,9 @@ static int serve(const ra_options *options) {
     raise_descriptor_limit();
     if (ra_server_start(options, stop_by_client, NULL, &server, &err) != 0)
         return fail(err.reason == RA_REASON_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILURE, &err);
-    printf("Server online: grpc+tcp://%s:%d\n", options->host.text, ra_server_port(server));
+    bool is_ipv6 = strchr(options->host.text, ':') != NULL;
+    printf("Server online: grpc+tcp://%s%s%s:%d\n", is_ipv6 ? "[" : "", options->host.text,
+           is_ipv6 ? "]" : "", ra_server_port(server));
     fflush(stdout);
     int signal_number;
     sigwait(&signals, &signal_number);

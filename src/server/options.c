@@ -129,11 +129,18 @@ static void variable_name(const option *o, char out[VARIABLE_BYTES]) {
         out[i] = out[i] == '-' ? '_' : (char)toupper((unsigned char)out[i]);
 }
 
+// Kubernetes sets REMOTE_ARROW_PORT=tcp://10.0.0.1:5005 beside a service called remote-arrow.
+static bool is_service_link(const char *text) {
+    return strncmp(text, "tcp://", 6) == 0;
+}
+
 static int set_defaults(ra_options *options, ra_error *err) {
     for (int i = 0; i < N_OPTIONS; i++) {
         char variable[VARIABLE_BYTES];
         variable_name(&table[i], variable);
         const char *text = getenv(variable);
+        if (text && table[i].kind == NUMBER && is_service_link(text))
+            text = NULL;
         RA_TRY(set_option(options, &table[i], text ? text : table[i].default_text, variable, err));
     }
     return 0;

@@ -2,11 +2,14 @@
 
 #include <arpa/inet.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/os.h"
+#include "flight/action.h"
 
 enum { MIN_JOB_THREADS = 16, JOB_THREADS_PER_CORE = 4, WORKERS_PER_CORE = 2, MAX_IO_THREADS = 8 };
 
@@ -18,8 +21,8 @@ struct ra_server {
     ra_workers *morsels;
     ra_store *store;
     ra_engine *engine;
-    ra_wire *wire;
     ra_app app;
+    char socket_path[PATH_MAX];  // absolute: clients elsewhere are told it; empty: none
 };
 
 static bool is_loopback(const char *host) {
@@ -46,6 +49,11 @@ static bool is_serving(void *context) {
     ra_store_get_status(server->store, &status);
     return !atomic_load(&server->app.draining) &&
            (!status.read_only || server->options->read_only.number);
+}
+
+static int check_actions(const ra_options *options, ra_error *err) {
+    RA_TRY(ra_action_list_check(options->disable_action.text, "--disable-action", err));
+    return ra_action_list_check(options->allow_remote_action.text, "--allow-remote-action", err);
 }
 
 // The wire asks about health in the context of its calls, which is the app.
@@ -83,9 +91,22 @@ static int n_io_threads(void) {
     return n < MAX_IO_THREADS ? n : MAX_IO_THREADS;
 }
 
+static int find_socket_path(ra_server *server, ra_error *err) {
+    const char *path = server->options->socket.text;
+    char folder[PATH_MAX] = "";
+    if (path[0] && path[0] != '/' && !getcwd(folder, sizeof folder))
+        RA_FAIL(err, UNAVAILABLE, "the working directory, to which --socket is relative, is gone");
+    int n = snprintf(server->socket_path, sizeof server->socket_path, "%s%s%s", folder,
+                     folder[0] ? "/" : "", path);
+    if (n < 0 || (size_t)n >= sizeof server->socket_path)
+        RA_FAIL(err, INVALID_ARGUMENT, "--socket: the path is too long");
+    return 0;
+}
+
 static int start_wire(ra_server *server, void (*stop)(void *context), void *context,
                       ra_error *err) {
     const ra_options *o = server->options;
+    RA_TRY(find_socket_path(server, err));
     server->app = (ra_app){.store = server->store,
                            .engine = server->engine,
                            .workers = server->workers,
@@ -93,7 +114,7 @@ static int start_wire(ra_server *server, void (*stop)(void *context), void *cont
                            .budget = &server->budget,
                            .data_dir = o->data_dir.text,
                            .advertise = text_or_null(&o->advertise),
-                           .socket_path = text_or_null(&o->socket),
+                           .socket_path = server->socket_path[0] ? server->socket_path : NULL,
                            .disabled_actions = text_or_null(&o->disable_action),
                            .remote_actions = text_or_null(&o->allow_remote_action),
                            .read_only = o->read_only.number != 0,
@@ -140,6 +161,7 @@ int ra_server_start(const ra_options *options, void (*stop)(void *context), void
                     ra_server **out, ra_error *err) {
     *out = NULL;
     RA_TRY(check_exposure(options, err));
+    RA_TRY(check_actions(options, err));
     ra_server *server = ra_calloc(1, sizeof *server);
     if (!server)
         RA_FAIL(err, OUT_OF_MEMORY, "no memory for the server");

@@ -1,4 +1,5 @@
 #include "store/catalog.h"
+#include "store/audit.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -78,6 +79,7 @@ static void answer(ra_request *request) {
 
 static void finish_request(ra_request *request) {
     request->answered = true;
+    ra_audit_log(request);
     if (request->n_released > 0)
         send_away(request);
     else

@@ -96,6 +96,8 @@ void ra_snapshot_free(ra_snapshot *snapshot);
 RA_MUST int ra_request_new(ra_catalog *catalog, const ra_change *change, ra_change_done done,
                            void *context, ra_request **out, ra_error *err);
 void ra_request_free(ra_request *request);
+// Gives the Flight as the answer, with its newest version.
+void ra_request_answer(ra_request *request, ra_flight *flight, bool reused);
 // Forgets what a run gave, for another one.
 void ra_request_forget(ra_request *request);
 // Remembers the segments of `content`, which is being removed. OUT_OF_MEMORY.

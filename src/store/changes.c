@@ -38,24 +38,27 @@ int ra_change_keep_flight(ra_transaction *t, ra_flight *old, ra_flight **out, ra
 static int keep(ra_transaction *t, ra_request *request, ra_error *err) {
     ra_flight *flight;
     RA_TRY(ra_state_get(&t->state, request->change.flight_id, &flight, err));
-    if (flight->kind == RA_KIND_RESULT)
+    bool is_kept = flight->kind == RA_KIND_DATASET;
+    if (!is_kept)
         RA_TRY(ra_change_keep_flight(t, flight, &flight, err));
-    request->result.flight = ra_flight_ref(flight);
-    request->result.version = ra_version_ref(ra_flight_newest(flight));
+    ra_request_answer(request, flight, is_kept);
     return 0;
 }
 
 static int unkeep(ra_transaction *t, ra_request *request, ra_error *err) {
     ra_flight *flight;
     RA_TRY(ra_state_get(&t->state, request->change.flight_id, &flight, err));
-    if (flight->kind == RA_KIND_RESULT)
-        return 0;
-    if (!flight->kept)
+    bool is_result = flight->kind == RA_KIND_RESULT;
+    if (!is_result && !flight->kept)
         RA_FAIL(err, INVALID_ARGUMENT, "Flight %" PRId64 " was uploaded, not kept", flight->id);
-    ra_flight draft = ra_flight_draft(flight);
-    draft.kind = RA_KIND_RESULT;
-    draft.kept = false;
-    return put_draft(t, flight, &draft, &flight, err);
+    if (!is_result) {
+        ra_flight draft = ra_flight_draft(flight);
+        draft.kind = RA_KIND_RESULT;
+        draft.kept = false;
+        RA_TRY(put_draft(t, flight, &draft, &flight, err));
+    }
+    ra_request_answer(request, flight, is_result);
+    return 0;
 }
 
 static int delete_flight(ra_transaction *t, ra_request *request, ra_error *err) {
@@ -127,8 +130,10 @@ static int rename_flight(ra_transaction *t, ra_request *request, ra_error *err) 
     ra_flight *flight;
     RA_TRY(ra_state_get(&t->state, change->flight_id, &flight, err));
     ra_flight *other = ra_state_find(&t->state, change->name);
-    if (other == flight && flight->n_names == 1)
+    if (other == flight && flight->n_names == 1) {
+        ra_request_answer(request, flight, true);
         return 0;
+    }
     if (other && other != flight) {
         if (change->if_exists != RA_IF_EXISTS_REPLACE) {
             int rc =
@@ -145,6 +150,7 @@ static int rename_flight(ra_transaction *t, ra_request *request, ra_error *err) 
     draft.n_names = 1;
     draft.names = &name;
     RA_TRY(put_draft(t, flight, &draft, &renamed, err));
+    ra_request_answer(request, renamed, false);
     return ra_transaction_event(t, RA_EVENT_RENAMED, renamed, err);
 }
 

@@ -5,13 +5,6 @@
 #include "store/record.h"
 #include "store/rows.h"
 
-static int answer(ra_request *request, ra_flight *flight, bool reused) {
-    request->result.flight = ra_flight_ref(flight);
-    request->result.version = ra_version_ref(ra_flight_newest(flight));
-    request->result.reused = reused;
-    return 0;
-}
-
 static int fail_exists(const ra_change *change, const ra_flight *flight, const char *why,
                        ra_error *err) {
     int rc = ra_error_set(err, RA_REASON_FLIGHT_EXISTS, "Flight '%.*s' exists (id %" PRId64 ")%s",
@@ -30,7 +23,7 @@ static int put_version(ra_transaction *t, ra_request *request, const ra_flight *
     if (rc == 0)
         rc = ra_transaction_event(t, old ? RA_EVENT_VERSION : RA_EVENT_CREATED, flight, err);
     if (rc == 0)
-        rc = answer(request, flight, false);
+        ra_request_answer(request, flight, false);
     ra_flight_unref(flight);
     return rc;
 }
@@ -51,7 +44,7 @@ static int publish_new(ra_transaction *t, ra_request *request, ra_error *err) {
                        .n_versions = 1,
                        .versions = &version,
                        .created_ns = ra_os_wall_ns(),
-                       .created_by = change->created_by,
+                       .created_by = change->caller,
                        .lineage = change->lineage,
                        .legacy_command = change->legacy_command,
                        .row = t->state.next_row++};
@@ -129,7 +122,8 @@ static int reuse(ra_transaction *t, ra_request *request, ra_flight *flight, ra_e
     // Who uploads a table may rely on it being on disk.
     if (change->kind == RA_KIND_DATASET && flight->kind == RA_KIND_RESULT)
         RA_TRY(ra_change_keep_flight(t, flight, &flight, err));
-    return answer(request, flight, true);
+    ra_request_answer(request, flight, true);
+    return 0;
 }
 
 static int check_version(const ra_change *change, const ra_flight *flight, ra_error *err) {
@@ -160,8 +154,10 @@ int ra_change_publish(ra_transaction *t, ra_request *request, ra_error *err) {
         RA_TRY(ra_name_check(change->name, err));
     if (change->name.len == 0 && change->has_command_key) {
         ra_flight *same = ra_state_find_command(&t->state, change->command_key);
-        if (same)
-            return answer(request, same, true);
+        if (same) {
+            ra_request_answer(request, same, true);
+            return 0;
+        }
     }
     ra_flight *flight = change->name.len > 0 ? ra_state_find(&t->state, change->name) : NULL;
     if (flight && change->if_exists == RA_IF_EXISTS_ERROR)

@@ -13,8 +13,8 @@ static void copy_text(char **at, ra_str *text) {
 int ra_request_new(ra_catalog *catalog, const ra_change *change, ra_change_done done, void *context,
                    ra_request **out, ra_error *err) {
     *out = NULL;
-    size_t text_bytes = change->name.len + change->created_by.len + change->lineage.len +
-                        change->legacy_command.len;
+    size_t text_bytes =
+        change->name.len + change->caller.len + change->lineage.len + change->legacy_command.len;
     ra_request *request = ra_malloc(sizeof *request + text_bytes);
     if (!request)
         RA_FAIL(err, OUT_OF_MEMORY, "no memory for a change");
@@ -26,7 +26,7 @@ int ra_request_new(ra_catalog *catalog, const ra_change *change, ra_change_done 
     ra_error_init(&request->result.err);
     char *at = (char *)(request + 1);
     copy_text(&at, &request->change.name);
-    copy_text(&at, &request->change.created_by);
+    copy_text(&at, &request->change.caller);
     copy_text(&at, &request->change.lineage);
     copy_text(&at, &request->change.legacy_command);
     if (change->content)
@@ -67,6 +67,13 @@ int ra_request_release(ra_request *request, const ra_content *content, ra_error 
     for (int i = 0; i < content->n_parts; i++)
         request->released[request->n_released++] = ra_segment_ref(content->parts[i].segment);
     return 0;
+}
+
+void ra_request_answer(ra_request *request, ra_flight *flight, bool reused) {
+    ra_assert(!request->result.flight && !request->result.version);
+    request->result.flight = ra_flight_ref(flight);
+    request->result.version = ra_version_ref(ra_flight_newest(flight));
+    request->result.reused = reused;
 }
 
 void ra_request_forget(ra_request *request) {

@@ -116,7 +116,7 @@ typedef struct {
     int64_t if_version;      // publish: required newest version of the named Flight; -1 = any
     ra_kind kind;            // publish
     ra_content *content;     // publish; for append the rows to be added
-    ra_str created_by;
+    ra_str caller;           // who asks: the creator of a new Flight; in the audit log
     ra_str lineage;
     ra_str legacy_command;
     bool has_command_key;  // publish: answers this canonical command from now on
@@ -125,9 +125,9 @@ typedef struct {
     bool purge;         // clear
 } ra_change;
 
-// What came of it. On success of a publish or keep `flight` and `version` are references that the
-// callee owns; `bytes_freed` and `bytes_later` answer a delete or clear; `reused` tells that
-// REUSE or the command key gave an existing Flight.
+// What came of it. On success of a publish, rename, keep or unkeep `flight` and `version` are
+// references that the callee owns; `bytes_freed` and `bytes_later` answer a delete or clear;
+// `reused` tells that the Flight was there already as it was asked for, and nothing changed.
 typedef struct {
     ra_error err;
     ra_flight *flight;

@@ -190,7 +190,7 @@ static inline ra_change testing_publish(const char *name, ra_kind kind, ra_conte
                        .if_version = -1,
                        .kind = kind,
                        .content = content,
-                       .created_by = RA_STR("tester")};
+                       .caller = RA_STR("tester")};
 }
 
 // Runs a change that has to work; gives the id of the Flight that came of it, or -1.
