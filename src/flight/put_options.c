@@ -17,23 +17,6 @@ void ra_put_options_fini(ra_put_options *options) {
     ra_bytes_fini(&options->name);
 }
 
-int ra_if_exists_read(ra_str word, ra_if_exists *out, ra_error *err) {
-    static const struct {
-        const char *word;
-        ra_if_exists value;
-    } words[] = {{"error", RA_IF_EXISTS_ERROR},
-                 {"replace", RA_IF_EXISTS_REPLACE},
-                 {"append", RA_IF_EXISTS_APPEND},
-                 {"reuse", RA_IF_EXISTS_REUSE}};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (ra_str_eq(word, ra_str_of(words[i].word))) {
-            *out = words[i].value;
-            return 0;
-        }
-    RA_FAIL(err, INVALID_ARGUMENT, "if_exists is error, replace, append or reuse, not '%.*s'",
-            RA_STR_ARG(word));
-}
-
 static int set_name(ra_put_options *options, ra_str name, ra_error *err) {
     RA_TRY(ra_name_check(name, err));
     return ra_bytes_append(&options->name, name.data, name.len, err);
@@ -91,42 +74,7 @@ int ra_put_options_read(ra_put_options *options, ra_str descriptor, ra_str if_ex
     return set_name(options, target.name, err);
 }
 
-static int check_existing(const ra_put_options *options, const ra_flight *flight, ra_error *err) {
-    int64_t newest = ra_flight_newest(flight)->number;
-    ra_str name = ra_bytes_str(&options->name);
-    int rc = 0;
-    if (options->if_version >= 0 && options->if_version != newest)
-        rc = ra_error_set(err, RA_REASON_VERSION_CONFLICT,
-                          "Flight '%.*s' is at version %" PRId64 ", not at %" PRId64,
-                          RA_STR_ARG(name), newest, options->if_version);
-    else if (options->if_exists == RA_IF_EXISTS_ERROR)
-        rc = ra_error_set(err, RA_REASON_FLIGHT_EXISTS, "Flight '%.*s' exists (id %" PRId64 ")",
-                          RA_STR_ARG(name), flight->id);
-    if (rc != 0 && err) {
-        ra_error_set_subject(err, "name", name.data, name.len);
-        err->flight = flight->id;
-    }
-    return rc;
-}
-
-static int check_missing(const ra_put_options *options, ra_error *err) {
-    ra_str name = ra_bytes_str(&options->name);
-    if (options->if_version < 0)
-        return 0;
-    ra_error_set(err, RA_REASON_FLIGHT_NOT_FOUND, "Flight '%.*s' does not exist", RA_STR_ARG(name));
-    ra_error_set_subject(err, "name", name.data, name.len);
-    return RA_REASON_CODE_FLIGHT_NOT_FOUND;
-}
-
 int ra_put_options_check(const ra_put_options *options, ra_store *store, ra_error *err) {
-    if (options->name.len == 0 &&
-        (options->if_exists != RA_IF_EXISTS_ERROR || options->if_version >= 0))
-        RA_FAIL(err, INVALID_ARGUMENT, "if_exists and if_version need a name");
-    if (options->name.len == 0)
-        return 0;
-    ra_snapshot *snapshot = ra_store_snapshot(store);
-    ra_flight *flight = ra_snapshot_find(snapshot, ra_bytes_str(&options->name));
-    int rc = flight ? check_existing(options, flight, err) : check_missing(options, err);
-    ra_snapshot_unref(snapshot);
-    return rc;
+    return ra_store_check_publish(store, ra_bytes_str(&options->name), options->if_exists,
+                                  options->if_version, err);
 }

@@ -21,7 +21,4 @@ RA_MUST int ra_put_options_read(ra_put_options *options, ra_str descriptor, ra_s
 // Fails early with what the commit would find: FLIGHT_EXISTS, VERSION_CONFLICT, FLIGHT_NOT_FOUND.
 RA_MUST int ra_put_options_check(const ra_put_options *options, ra_store *store, ra_error *err);
 
-// "error", "replace", "append", "reuse". INVALID_ARGUMENT.
-RA_MUST int ra_if_exists_read(ra_str word, ra_if_exists *out, ra_error *err);
-
 #endif

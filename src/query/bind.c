@@ -268,7 +268,6 @@ int ra_bind_relation(ra_binder *b, json_t *command, const char *const *extra_key
 }
 
 static int read_publishing(ra_plan *plan, json_t *command, ra_error *err) {
-    static const char *const words[] = {"error", "replace", "append", "reuse"};
     json_t *name = json_object_get(command, "as"), *publish = json_object_get(command, "publish");
     json_t *if_exists = json_object_get(command, "if_exists");
     json_t *if_version = json_object_get(command, "if_version");
@@ -286,14 +285,10 @@ static int read_publishing(ra_plan *plan, json_t *command, ra_error *err) {
         RA_FAIL(err, MALFORMED_REQUEST, "\"if_version\" must be a positive integer");
     if (if_version)
         plan->if_version = json_integer_value(if_version);
-    size_t i = 0, n = sizeof words / sizeof words[0];
-    while (if_exists && i < n &&
-           !(json_is_string(if_exists) && ra_str_eq(ra_json_str(if_exists), ra_str_of(words[i]))))
-        i++;
-    if (i == n)
-        RA_FAIL(err, MALFORMED_REQUEST,
-                "\"if_exists\" must be \"error\", \"replace\", \"append\" or \"reuse\"");
-    plan->if_exists = (ra_if_exists)i;
+    if (if_exists && !json_is_string(if_exists))
+        RA_FAIL(err, MALFORMED_REQUEST, "\"if_exists\" must be a string");
+    if (if_exists)
+        RA_TRY(ra_if_exists_read(ra_json_str(if_exists), &plan->if_exists, err));
     if (!name)
         return 0;
     RA_TRY(ra_name_check(ra_json_str(name), err));

@@ -26,32 +26,6 @@ void ra_plan_remember_legacy(const ra_plan *plan, const ra_flight *flight) {
         ra_log(RA_LOG_DEBUG, "query", "legacy command not remembered: %s", err.message);
 }
 
-// A name that is taken, or a version that is not the newest any more, before the work is done
-// rather than after it. The store decides in the end.
-static int check_name(const ra_job *job, ra_error *err) {
-    const ra_plan *plan = job->plan;
-    if (plan->name.len == 0)
-        return 0;
-    ra_snapshot *snapshot = ra_store_snapshot(job->engine->options.store);
-    const ra_flight *flight = ra_snapshot_find(snapshot, plan->name);
-    int rc = 0;
-    if (flight && plan->if_exists == RA_IF_EXISTS_ERROR) {
-        rc = ra_error_set(err, RA_REASON_FLIGHT_EXISTS, "Flight '%.*s' exists (id %" PRId64 ")",
-                          RA_STR_ARG(plan->name), flight->id);
-        ra_error_set_subject(err, "name", plan->name.data, plan->name.len);
-    } else if (flight && plan->if_version >= 0 &&
-               ra_flight_newest(flight)->number != plan->if_version) {
-        rc = ra_error_set(err, RA_REASON_VERSION_CONFLICT,
-                          "Flight '%.*s' (id %" PRId64 ") is at version %" PRId64 ", not %" PRId64,
-                          RA_STR_ARG(plan->name), flight->id, ra_flight_newest(flight)->number,
-                          plan->if_version);
-    }
-    if (rc != 0)
-        err->flight = flight->id;
-    ra_snapshot_unref(snapshot);
-    return rc;
-}
-
 static int publish(const ra_job *job, ra_outcome *outcome, ra_error *err) {
     const ra_plan *plan = job->plan;
     ra_bytes lineage;
@@ -91,7 +65,9 @@ static int run_plan(ra_job *job, ra_outcome *outcome, ra_error *err) {
             return 0;
         }
     }
-    RA_TRY(check_name(job, err));
+    // Before the work is done rather than after it; the commit decides in the end.
+    RA_TRY(
+        ra_store_check_publish(options->store, plan->name, plan->if_exists, plan->if_version, err));
     int64_t limit = options->budget ? options->budget->limit_bytes / QUERY_SHARE : INT64_MAX;
     ra_budget_init(&job->budget, options->budget, "query", limit);
     ra_run run = {.store = options->store,

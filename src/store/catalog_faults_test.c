@@ -77,7 +77,7 @@ static int publish(testing_store *t, const char *name, ra_kind kind, int64_t fir
     if (rc != 0)
         return rc;
     ra_change request = testing_publish(name, kind, content);
-    request.if_exists = RA_IF_EXISTS_APPEND;
+    request.if_exists = name[0] ? RA_IF_EXISTS_APPEND : RA_IF_EXISTS_ERROR;
     rc = change(t, &request, id);
     ra_content_unref(content);
     return rc;

@@ -135,13 +135,8 @@ static int rename_flight(ra_transaction *t, ra_request *request, ra_error *err) 
         return 0;
     }
     if (other && other != flight) {
-        if (change->if_exists != RA_IF_EXISTS_REPLACE) {
-            int rc =
-                ra_error_set(err, RA_REASON_FLIGHT_EXISTS, "Flight '%.*s' exists (id %" PRId64 ")",
-                             RA_STR_ARG(change->name), other->id);
-            ra_error_set_subject(err, "name", change->name.data, change->name.len);
-            return rc;
-        }
+        if (change->if_exists != RA_IF_EXISTS_REPLACE)
+            return ra_flight_fail_exists(other, change->name, "", err);
         RA_TRY(take_name_from(t, other, change->name, err));
     }
     RA_TRY(ra_change_claim_name(t, change->name, false, err));

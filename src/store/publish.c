@@ -5,15 +5,6 @@
 #include "store/record.h"
 #include "store/rows.h"
 
-static int fail_exists(const ra_change *change, const ra_flight *flight, const char *why,
-                       ra_error *err) {
-    int rc = ra_error_set(err, RA_REASON_FLIGHT_EXISTS, "Flight '%.*s' exists (id %" PRId64 ")%s",
-                          RA_STR_ARG(change->name), flight->id, why);
-    ra_error_set_subject(err, "name", change->name.data, change->name.len);
-    err->flight = flight->id;
-    return rc;
-}
-
 // `draft` becomes a Flight of the list, in the place of `old`; the answer shows it.
 static int put_version(ra_transaction *t, ra_request *request, const ra_flight *old,
                        const ra_flight *draft, ra_error *err) {
@@ -118,34 +109,12 @@ static int reuse(ra_transaction *t, ra_request *request, ra_flight *flight, ra_e
     const ra_change *change = &request->change;
     const ra_version *newest = ra_flight_newest(flight);
     if (newest->is_lost || !equal_content(newest->content, change->content))
-        return fail_exists(change, flight, " with other content", err);
+        return ra_flight_fail_exists(flight, change->name, " with other content", err);
     // Who uploads a table may rely on it being on disk.
     if (change->kind == RA_KIND_DATASET && flight->kind == RA_KIND_RESULT)
         RA_TRY(ra_change_keep_flight(t, flight, &flight, err));
     ra_request_answer(request, flight, true);
     return 0;
-}
-
-static int check_version(const ra_change *change, const ra_flight *flight, ra_error *err) {
-    if (change->if_version < 0)
-        return 0;
-    int rc = 0;
-    if (change->name.len == 0)
-        RA_FAIL(err, INVALID_ARGUMENT, "if_version needs a name");
-    int64_t newest = flight ? ra_flight_newest(flight)->number : 0;
-    if (!flight)
-        rc = ra_error_set(err, RA_REASON_FLIGHT_NOT_FOUND,
-                          "Flight '%.*s' does not exist; version %" PRId64 " was required",
-                          RA_STR_ARG(change->name), change->if_version);
-    else if (newest != change->if_version)
-        rc = ra_error_set(err, RA_REASON_VERSION_CONFLICT,
-                          "Flight '%.*s' (id %" PRId64 ") is at version %" PRId64 ", not %" PRId64,
-                          RA_STR_ARG(change->name), flight->id, newest, change->if_version);
-    if (rc != 0)
-        ra_error_set_subject(err, "name", change->name.data, change->name.len);
-    if (rc != 0 && flight)
-        err->flight = flight->id;
-    return rc;
 }
 
 int ra_change_publish(ra_transaction *t, ra_request *request, ra_error *err) {
@@ -160,9 +129,7 @@ int ra_change_publish(ra_transaction *t, ra_request *request, ra_error *err) {
         }
     }
     ra_flight *flight = change->name.len > 0 ? ra_state_find(&t->state, change->name) : NULL;
-    if (flight && change->if_exists == RA_IF_EXISTS_ERROR)
-        return fail_exists(change, flight, "", err);
-    RA_TRY(check_version(change, flight, err));
+    RA_TRY(ra_if_exists_check(change->name, flight, change->if_exists, change->if_version, err));
     if (!flight)
         return publish_new(t, request, err);
     switch (change->if_exists) {
@@ -175,5 +142,5 @@ int ra_change_publish(ra_transaction *t, ra_request *request, ra_error *err) {
         case RA_IF_EXISTS_ERROR:
             break;
     }
-    return fail_exists(change, flight, "", err);
+    RA_FAIL(err, INTERNAL, "a name that exists was not refused");
 }

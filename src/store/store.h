@@ -96,6 +96,18 @@ typedef enum {
     RA_IF_EXISTS_APPEND,
     RA_IF_EXISTS_REUSE
 } ra_if_exists;
+// "error", "replace", "append", "reuse". INVALID_ARGUMENT.
+RA_MUST int ra_if_exists_read(ra_str word, ra_if_exists *out, ra_error *err);
+// Whether a publish under `name` (may be empty) could succeed beside `flight`, which has the name
+// now, or NULL; if_version -1 = any. FLIGHT_EXISTS, VERSION_CONFLICT, FLIGHT_NOT_FOUND.
+RA_MUST int ra_if_exists_check(ra_str name, const ra_flight *flight, ra_if_exists if_exists,
+                               int64_t if_version, ra_error *err);
+// The same against the list as it is now: fails early with what the commit would find.
+RA_MUST int ra_store_check_publish(ra_store *store, ra_str name, ra_if_exists if_exists,
+                                   int64_t if_version, ra_error *err);
+// Fails with FLIGHT_EXISTS, `why` added to the words.
+RA_MUST int ra_flight_fail_exists(const ra_flight *flight, ra_str name, const char *why,
+                                  ra_error *err);
 
 typedef enum {
     RA_CHANGE_PUBLISH,
