@@ -75,7 +75,6 @@ static void commands_of_the_wrong_shape_are_malformed(void **state) {
         "{\"from\": {\"id\": 0}, \"as\": 1}",
         "{\"from\": {\"id\": 0}, \"if_exists\": \"replace\"}",
         "{\"from\": {\"id\": 0}, \"if_version\": 1}",
-        "{\"from\": {\"id\": 0}, \"as\": \"n\", \"if_exists\": \"x\"}",
         "{\"from\": {\"id\": 0}, \"as\": \"n\", \"if_exists\": 1}",
         "{\"from\": {\"id\": 0}, \"as\": \"n\", \"if_version\": 0}",
         "{\"from\": {\"id\": 0}, \"as\": \"n\", \"publish\": false}",
@@ -89,6 +88,8 @@ static void commands_of_the_wrong_shape_are_malformed(void **state) {
         assert_fails(&t, texts[i], RA_REASON_MALFORMED_REQUEST, "");
     assert_fails(&t, "{\"from\": {\"id\": 0}, \"as\": \"#n\"}", RA_REASON_INVALID_ARGUMENT, "");
     assert_fails(&t, "{\"from\": {\"id\": 0}, \"as\": \"\"}", RA_REASON_INVALID_ARGUMENT, "");
+    assert_fails(&t, "{\"from\": {\"id\": 0}, \"as\": \"n\", \"if_exists\": \"x\"}",
+                 RA_REASON_INVALID_ARGUMENT, "'x'");
 }
 
 static void sources_that_are_not_there_are_not_found(void **state) {

@@ -20,12 +20,6 @@ static int fail(const ra_reader *r, const char *what) {
             column, r->at);
 }
 
-static void skip_space(ra_reader *r) {
-    for (int c = ra_reader_peek(r); c == ' ' || c == '\n' || c == '\r' || c == '\t';
-         c = ra_reader_peek(r))
-        r->at++;
-}
-
 // \uXXXX, or two of them for a character beyond U+FFFF; the position is behind the first 'u'.
 static int read_unicode_escape(ra_reader *r) {
     uint32_t c, low;
@@ -134,7 +128,7 @@ static int read_word(ra_reader *r, json_t **out) {
 
 // Moves behind what stands between two items; `*more` is false behind the closing bracket.
 static int next_item(ra_reader *r, bool is_first, char close, bool *more) {
-    skip_space(r);
+    ra_reader_skip_space(r);
     *more = ra_reader_peek(r) != close;
     if (!*more) {
         r->at++;
@@ -145,7 +139,7 @@ static int next_item(ra_reader *r, bool is_first, char close, bool *more) {
     if (ra_reader_peek(r) != ',')
         return fail(r, "expected ',' or a closing bracket");
     r->at++;
-    skip_space(r);
+    ra_reader_skip_space(r);
     return 0;
 }
 
@@ -169,24 +163,7 @@ static int read_pair(ra_reader *r, json_t *object) {
     ra_str key = ra_reader_scratch(r);
     if (memchr(key.data, '\0', key.len))
         return fail(r, "a key with U+0000, ending");
-    if (json_object_getn(object, key.data, key.len))
-        return fail(r, "a duplicate key, ending");
-    char *copy = ra_malloc(key.len);  // the value uses the scratch buffer too
-    if (!copy)
-        return ra_reader_no_memory(r);
-    memcpy(copy, key.data, key.len);
-    json_t *value = NULL;
-    skip_space(r);
-    int rc = ra_reader_peek(r) == ':' ? 0 : fail(r, "expected ':'");
-    if (rc == 0) {
-        r->at++;
-        skip_space(r);
-        rc = read_value(r, &value);
-    }
-    if (rc == 0 && json_object_setn_new_nocheck(object, copy, key.len, value) != 0)
-        rc = ra_reader_no_memory(r);
-    ra_free(copy);
-    return rc;
+    return ra_reader_pair(r, object, read_value);
 }
 
 static int read_pairs(ra_reader *r, json_t *object) {
@@ -232,12 +209,13 @@ static int read_value(ra_reader *r, json_t **out) {
 }
 
 int ra_json_read(ra_str text, json_t **out, ra_error *err) {
-    ra_reader r = {.text = text.data, .len = text.len, .fail = fail, .err = err};
+    ra_reader r = {
+        .text = text.data, .len = text.len, .space = " \t\r\n", .fail = fail, .err = err};
     ra_bytes_init(&r.scratch, text.len + 64);
-    skip_space(&r);
+    ra_reader_skip_space(&r);
     int rc = read_value(&r, out);
     if (rc == 0) {
-        skip_space(&r);
+        ra_reader_skip_space(&r);
         if (r.at < r.len)
             rc = fail(&r, "unexpected text");
     }

@@ -10,11 +10,6 @@ static int fail(const ra_reader *r, const char *what) {
     RA_FAIL(r->err, MALFORMED_REQUEST, "legacy command: %s at byte %zu", what, r->at);
 }
 
-static void skip_space(ra_reader *r) {
-    while (r->at < r->len && memchr(" \t\r\n\f", r->text[r->at], 5))
-        r->at++;
-}
-
 static bool is_word(int c) {
     return ra_is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
            c >= 128;
@@ -131,7 +126,7 @@ static int read_string(ra_reader *r, bool *found) {
         first = kind;
         *found = true;
         RA_TRY(read_quoted(r, kind, prefix));
-        skip_space(r);
+        ra_reader_skip_space(r);
     }
     if (*found && !ra_utf8_is_valid(r->scratch.data, r->scratch.len))
         return fail(r, "bytes that are not UTF-8 text, ending");
@@ -188,7 +183,7 @@ static int read_number(ra_reader *r, json_t **out, int64_t *integer) {
     char sign = '+';
     if (ra_reader_peek(r) == '+' || ra_reader_peek(r) == '-') {
         sign = r->text[r->at++];
-        skip_space(r);
+        ra_reader_skip_space(r);
     }
     RA_TRY(ra_bytes_append(&r->scratch, &sign, 1, r->err));
     int mark = ra_reader_peek_at(r, 1) | 0x20, base = 10;
@@ -242,7 +237,7 @@ static int read_word(ra_reader *r, json_t **out) {
 static int read_items(ra_reader *r, char close, json_t *list, size_t *n_commas) {
     *n_commas = 0;
     for (;;) {
-        skip_space(r);
+        ra_reader_skip_space(r);
         if (ra_reader_peek(r) == close) {
             r->at++;
             return 0;
@@ -253,7 +248,7 @@ static int read_items(ra_reader *r, char close, json_t *list, size_t *n_commas) 
         RA_TRY(read_value(r, &item));
         if (json_array_append_new(list, item) != 0)
             return ra_reader_no_memory(r);
-        skip_space(r);
+        ra_reader_skip_space(r);
         if (ra_reader_peek(r) == ',') {
             r->at++;
             ++*n_commas;
@@ -297,31 +292,13 @@ static int read_key(ra_reader *r) {
 
 static int read_pair(ra_reader *r, json_t *dict) {
     RA_TRY(read_key(r));
-    ra_str key = ra_reader_scratch(r);
-    if (json_object_getn(dict, key.data, key.len))
-        return fail(r, "a duplicate key");
-    char *copy = ra_malloc(key.len);  // the value uses the scratch buffer too
-    if (!copy)
-        return ra_reader_no_memory(r);
-    memcpy(copy, key.data, key.len);
-    json_t *value = NULL;
-    skip_space(r);
-    int rc = ra_reader_peek(r) == ':' ? 0 : fail(r, "expected ':'");
-    if (rc == 0) {
-        r->at++;
-        skip_space(r);
-        rc = read_value(r, &value);
-    }
-    if (rc == 0 && json_object_setn_new_nocheck(dict, copy, key.len, value) != 0)
-        rc = ra_reader_no_memory(r);
-    ra_free(copy);
-    return rc;
+    return ra_reader_pair(r, dict, read_value);
 }
 
 static int read_pairs(ra_reader *r, json_t *dict) {
     bool comma = true;
     for (;;) {
-        skip_space(r);
+        ra_reader_skip_space(r);
         if (ra_reader_peek(r) == '}') {
             r->at++;
             return 0;
@@ -329,7 +306,7 @@ static int read_pairs(ra_reader *r, json_t *dict) {
         if (!comma)
             return fail(r, "expected ',' or '}'");
         RA_TRY(read_pair(r, dict));
-        skip_space(r);
+        ra_reader_skip_space(r);
         comma = ra_reader_peek(r) == ',';
         if (comma)
             r->at++;
@@ -377,9 +354,14 @@ static int read_value(ra_reader *r, json_t **out) {
 }
 
 int ra_literal_read(ra_str text, size_t *at, json_t **out, ra_error *err) {
-    ra_reader r = {.text = text.data, .len = text.len, .at = *at, .fail = fail, .err = err};
+    ra_reader r = {.text = text.data,
+                   .len = text.len,
+                   .at = *at,
+                   .space = " \t\r\n\f",
+                   .fail = fail,
+                   .err = err};
     ra_bytes_init(&r.scratch, text.len * 2 + 64);
-    skip_space(&r);
+    ra_reader_skip_space(&r);
     int rc = read_value(&r, out);
     ra_bytes_fini(&r.scratch);
     *at = r.at;

@@ -2,8 +2,10 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/checked.h"
+#include "base/os.h"
 
 int ra_digit_value(int c) {
     if (ra_is_digit(c))
@@ -66,6 +68,33 @@ int ra_reader_real(ra_reader *r, json_t **out) {
         return r->fail(r, "a number out of range, ending");
     *out = json_real(value);
     return *out ? 0 : ra_reader_no_memory(r);
+}
+
+void ra_reader_skip_space(ra_reader *r) {
+    for (int c = ra_reader_peek(r); c > 0 && strchr(r->space, c); c = ra_reader_peek(r))
+        r->at++;
+}
+
+int ra_reader_pair(ra_reader *r, json_t *object, int (*read_value)(ra_reader *r, json_t **out)) {
+    ra_str key = ra_reader_scratch(r);
+    if (json_object_getn(object, key.data, key.len))
+        return r->fail(r, "a duplicate key, ending");
+    char *copy = ra_malloc(key.len);  // the value uses the scratch buffer too
+    if (!copy)
+        return ra_reader_no_memory(r);
+    memcpy(copy, key.data, key.len);
+    json_t *value = NULL;
+    ra_reader_skip_space(r);
+    int rc = ra_reader_peek(r) == ':' ? 0 : r->fail(r, "expected ':'");
+    if (rc == 0) {
+        r->at++;
+        ra_reader_skip_space(r);
+        rc = read_value(r, &value);
+    }
+    if (rc == 0 && json_object_setn_new_nocheck(object, copy, key.len, value) != 0)
+        rc = ra_reader_no_memory(r);
+    ra_free(copy);
+    return rc;
 }
 
 int ra_reader_no_memory(const ra_reader *r) {

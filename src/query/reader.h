@@ -15,6 +15,7 @@ typedef struct ra_reader {
     size_t len;
     size_t at;
     int depth;
+    const char *space;  // the characters that may stand between tokens
     ra_bytes scratch;
     // Words the error: `what`, and where the reader is.
     int (*fail)(const struct ra_reader *reader, const char *what);
@@ -35,6 +36,8 @@ static inline bool ra_is_digit(int c) {
 // The value of a digit of base 16 or less; 99 for anything else.
 int ra_digit_value(int c);
 
+void ra_reader_skip_space(ra_reader *r);
+
 // The scratch buffer as text; never NULL.
 ra_str ra_reader_scratch(const ra_reader *r);
 
@@ -48,6 +51,11 @@ RA_MUST int ra_reader_hex(ra_reader *r, int n_digits, uint32_t *out);
 RA_MUST int ra_reader_integer(ra_reader *r, int base, int64_t *out);
 // The scratch buffer as a number with fraction or exponent; it must be finite.
 RA_MUST int ra_reader_real(ra_reader *r, json_t **out);
+
+// With a key in the scratch buffer and the position behind it: reads ':' and a value, and adds the
+// pair to `object`, which must not have the key yet.
+RA_MUST int ra_reader_pair(ra_reader *r, json_t *object,
+                           int (*read_value)(ra_reader *r, json_t **out));
 
 RA_MUST int ra_reader_no_memory(const ra_reader *r);
 
