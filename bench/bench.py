@@ -10,6 +10,7 @@ each id means stands beside its function; figures are for this machine, only rat
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import statistics
@@ -35,7 +36,7 @@ from measure import (
     rate,
     timed,
 )
-from processes import CpuOf, Peer, build_tools, downloading, run_tool
+from processes import CpuOf, Peer, build_tools, downloading, peak_heap, run_tool
 from remote import Json, Remote, by_command, by_id, by_name
 from serving import Server
 
@@ -408,6 +409,33 @@ def heap_of_stored_tables(bench: Bench) -> Iterator[Row]:
     beyond = max(0, used - FIXED_HEAP_BYTES) / 1e6 / (stored / 1e9)
     text = f"{used / 1e6:.0f} MB in all"
     yield Row("R10", "heap beyond 64 MB, MB per stored GB", text, "", [beyond], at_most(20, 100))
+
+
+@case("R10b")
+def peak_heap_of_operations(bench: Bench) -> Iterator[Row]:
+    """Most RssAnon during an operation, beyond what was there before, per byte of its result."""
+    batches = random_batches(2_097_152)
+    n_rows = sum(batch.num_rows for batch in batches)
+    upload(bench.ours.client, "R10b", batches)
+    rows = np.random.default_rng(5).permutation(n_rows)[: n_rows // 2]
+    upload(bench.ours.client, "R10b rows", pa.table({"i": np.sort(rows)}).to_batches(65_536))
+    column = {"from": {"name": "R10b rows"}, "column": "i"}
+    steps = {
+        "sort_by": ({"sort_by": {"sorting": "a"}}, at_most(2.2, 3)),
+        "take": ({"take": {"indices": column}}, at_most(1.5, 3)),
+    }
+    for name, (step, goal) in steps.items():
+        command = {"from": {"name": "R10b"}, "do": [step]}
+        before = bench.server.anonymous_bytes()
+        with peak_heap(bench.server) as peak:
+            info = bench.ours.info(command)
+        used = max(peak) - before
+        text = f"{used / 1e6:.0f} of {info.total_bytes / 1e6:.0f} MB"
+        share = used / info.total_bytes
+        yield Row("R10b", f"peak heap of {name} / result", text, "", [share], goal)
+        bench.ours.action("delete", id=json.loads(info.app_metadata)["id"])
+    for name in ("R10b", "R10b rows"):
+        bench.ours.action("delete", name=name)
 
 
 def wide_table(rows: int, n_chunks: int) -> pa.Table:

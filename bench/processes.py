@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,6 +55,28 @@ class CpuOf:
         before = self.server.cpu_seconds()
         yield
         self.seconds += self.server.cpu_seconds() - before
+
+
+SAMPLE_S = 0.005
+
+
+@contextmanager
+def peak_heap(server: Server) -> Iterator[list[int]]:
+    """Anonymous memory of a server in bytes, read all the time inside `with`."""
+    samples = [server.anonymous_bytes()]
+    over = threading.Event()
+
+    def sample() -> None:
+        while not over.wait(SAMPLE_S):
+            samples.append(server.anonymous_bytes())
+
+    thread = threading.Thread(target=sample)
+    thread.start()
+    try:
+        yield samples
+    finally:
+        over.set()
+        thread.join()
 
 
 DOWNLOADER = """
