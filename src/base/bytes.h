@@ -48,6 +48,12 @@ RA_MUST int ra_bytes_printf(ra_bytes *b, ra_error *err, const char *fmt, ...) RA
 
 // Moves the contents out: `b` is empty afterwards; the caller frees the pointer with ra_free.
 uint8_t *ra_bytes_take(ra_bytes *b);
+// The contents and the ceiling of `b`, which is empty afterwards and keeps its ceiling.
+static inline ra_bytes ra_bytes_move(ra_bytes *b) {
+    ra_bytes moved = *b;
+    *b = (ra_bytes){.ceiling = b->ceiling};
+    return moved;
+}
 
 static inline ra_str ra_bytes_str(const ra_bytes *b) {
     return (ra_str){(const char *)b->data, b->len};

@@ -50,8 +50,7 @@ static int start(ra_call *call, ra_bytes *message, ra_command_mode mode, ra_desc
     if (!state)
         RA_FAIL(err, OUT_OF_MEMORY, "no memory for a request");
     ra_call_set_state(call, state);
-    state->request = *message;
-    *message = (ra_bytes){.ceiling = message->ceiling};
+    state->request = ra_bytes_move(message);
     state->describe = describe;
     RA_TRY(ra_descriptor_read(ra_bytes_str(&state->request), &state->target, err));
     if (state->target.by == RA_NAMED_BY_COMMAND)

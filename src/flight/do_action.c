@@ -73,8 +73,7 @@ static int start(ra_call *call, ra_bytes *message, ra_error *err) {
     ra_error_init(&action->err);
     action->app = ra_app_of(call);
     action->call = ra_call_get_ref(call);
-    action->request = *message;
-    *message = (ra_bytes){.ceiling = message->ceiling};
+    action->request = ra_bytes_move(message);
     ra_call_set_state(call, action);
     RA_TRY(read_request(call, action, err));
     if (action->body.len > RA_QUICK_COMMAND_BYTES) {

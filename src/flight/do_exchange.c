@@ -43,16 +43,9 @@ static int send_json(ra_call *call, const ra_answer *answer, ra_error *err) {
 
 static int send_answer(ra_call *call, exchange_call *exchange, const ra_answer *answer,
                        ra_error *err) {
-    char label[RA_FLIGHT_LABEL_BYTES] = "result";
-    if (answer->flight) {
-        ra_flight_label(answer->flight, label);
-        ra_call_account_of(call)->flight = answer->flight->id;
-        ra_flight_trailer(call, answer->flight, answer->version);
-    }
     RA_TRY(send_json(call, answer, err));
-    RA_TRY(ra_sender_new(call, answer->content, label, &exchange->sender, err));
-    ra_sender_pump(exchange->sender, call);
-    return 0;
+    return ra_sender_start(call, answer->flight, answer->version, answer->content,
+                           &exchange->sender, err);
 }
 
 static void command_done(ra_call *call, void *owner, const ra_answer *answer) {

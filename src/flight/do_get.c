@@ -15,24 +15,13 @@ typedef struct {
     ra_sender *sender;
 } get_call;
 
-static int send_content(ra_call *call, get_call *get, const ra_flight *flight,
-                        const ra_version *version, ra_content *content, ra_error *err) {
-    char label[RA_FLIGHT_LABEL_BYTES] = "result";
-    if (flight) {
-        ra_flight_label(flight, label);
-        ra_call_account_of(call)->flight = flight->id;
-        ra_flight_trailer(call, flight, version);
-    }
-    RA_TRY(ra_sender_new(call, content, label, &get->sender, err));
-    ra_sender_pump(get->sender, call);
-    return 0;
-}
-
 static void command_done(ra_call *call, void *owner, const ra_answer *answer) {
+    get_call *get = owner;
     ra_error err;
     if (answer->err->code != RA_OK)
         ra_call_finish(call, answer->err);
-    else if (send_content(call, owner, answer->flight, answer->version, answer->content, &err) != 0)
+    else if (ra_sender_start(call, answer->flight, answer->version, answer->content, &get->sender,
+                             &err) != 0)
         ra_call_finish(call, &err);
 }
 
@@ -41,7 +30,7 @@ static int send_version(ra_call *call, get_call *get, const ra_target *target, r
     ra_version *version;
     RA_TRY(ra_target_find(ra_app_of(call)->store, target, &flight, &version, err));
     ra_flight_touch(flight);
-    int rc = send_content(call, get, flight, version, version->content, err);
+    int rc = ra_sender_start(call, flight, version, version->content, &get->sender, err);
     ra_flight_unref(flight);
     ra_version_unref(version);
     return rc;

@@ -53,8 +53,7 @@ static void prepare(ra_task *task) {
     ra_wire_post(sender->app->wire, &sender->post);
 }
 
-int ra_sender_new(ra_call *call, ra_content *content, const char *label, ra_sender **out,
-                  ra_error *err) {
+static int sender_new(ra_call *call, ra_content *content, ra_sender **out, ra_error *err) {
     ra_sender *sender = *out = ra_calloc(1, sizeof *sender);
     if (!sender)
         RA_FAIL(err, OUT_OF_MEMORY, "no memory for a download");
@@ -63,7 +62,7 @@ int ra_sender_new(ra_call *call, ra_content *content, const char *label, ra_send
     sender->content = ra_content_ref(content);
     sender->task.run = prepare;
     sender->post = (ra_post){.to = sender->call, .fn = prepared};
-    snprintf(sender->label, sizeof sender->label, "%s", label);
+    snprintf(sender->label, sizeof sender->label, "result");
     ra_error_init(&sender->err);
     int rc = ra_cursor_new(content, 0, &sender->cursor, err);
     if (rc == 0) {
@@ -122,6 +121,18 @@ void ra_sender_pump(ra_sender *sender, ra_call *call) {
         }
     }
     ra_call_want_output(call);
+}
+
+int ra_sender_start(ra_call *call, const ra_flight *flight, const ra_version *version,
+                    ra_content *content, ra_sender **out, ra_error *err) {
+    RA_TRY(sender_new(call, content, out, err));
+    if (flight) {
+        ra_flight_label(flight, (*out)->label);
+        ra_call_account_of(call)->flight = flight->id;
+        ra_flight_trailer(call, flight, version);
+    }
+    ra_sender_pump(*out, call);
+    return 0;
 }
 
 void ra_sender_end(ra_sender *sender) {

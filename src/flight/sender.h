@@ -6,12 +6,12 @@
 
 typedef struct ra_sender ra_sender;
 
-// Begins with the schema message. `label` names the Flight in errors ("Flight 3"). The content is
-// referenced. I/O thread.
-RA_MUST int ra_sender_new(ra_call *call, ra_content *content, const char *label, ra_sender **out,
-                          ra_error *err);
-// Sends what there is room for; finishes the call after the last batch or a fault. From on_output
-// and after ra_sender_new.
+// Sends the schema message and what there is room for. A content of a Flight (`flight` may be NULL)
+// is accounted to it, named after it in errors, and described in the trailer. The content is
+// referenced. On failure, `*out` is NULL and the caller ends the call. I/O thread.
+RA_MUST int ra_sender_start(ra_call *call, const ra_flight *flight, const ra_version *version,
+                            ra_content *content, ra_sender **out, ra_error *err);
+// Sends what there is room for; finishes the call after the last batch or a fault. From on_output.
 void ra_sender_pump(ra_sender *sender, ra_call *call);
 // From on_end; NULL is allowed.
 void ra_sender_end(ra_sender *sender);

@@ -256,10 +256,9 @@ void ra_upload_on_message(ra_upload *upload, ra_call *call, ra_bytes *message, b
         ra_bytes_fini(message);
         return;
     }
-    step->message = *message;
-    step->last = last;
     step->received_bytes = message->len + RA_CALL_MESSAGE_BYTES;
-    *message = (ra_bytes){.ceiling = message->ceiling};
+    step->message = ra_bytes_move(message);
+    step->last = last;
     ra_strand_submit(upload->strand, &step->task);
 }
 
