@@ -19,6 +19,7 @@ struct ra_upload {
     const ra_upload_events *events;
     void *owner;
     size_t held_bytes;  // I/O thread: credit held back while acknowledgements wait to be sent
+    ra_task teardown;   // the strand's last task
     // Of the strand:
     bool begun;
     bool failed;
@@ -52,13 +53,23 @@ static void upload_free(ra_upload *upload) {
     ra_free(upload);
 }
 
+static void tear_down(ra_task *task) {
+    upload_free((ra_upload *)((char *)task - offsetof(ra_upload, teardown)));
+}
+
 ra_upload *ra_upload_ref(ra_upload *upload) {
     atomic_fetch_add(&upload->refs, 1);
     return upload;
 }
 
 void ra_upload_unref(ra_upload *upload) {
-    if (upload && atomic_fetch_sub(&upload->refs, 1) == 1)
+    if (!upload || atomic_fetch_sub(&upload->refs, 1) != 1)
+        return;
+    // Unlinking segments and closing a spool may take long: not on a thread that serves
+    // connections. While one of those runs, the workers do too (ra_wire_stop).
+    if (ra_os_thread_is_nonblocking())
+        ra_strand_submit(upload->strand, &upload->teardown);
+    else
         upload_free(upload);
 }
 
@@ -91,6 +102,7 @@ int ra_upload_new(ra_call *call, ra_write_kind kind, const ra_upload_events *eve
         kind == RA_WRITE_DURABLE ? RA_QUICK_COMMAND_BYTES : RA_COMMAND_MESSAGE_BYTES;
     upload->events = events;
     upload->owner = owner;
+    upload->teardown.run = tear_down;
     ra_error_init(&upload->err);
     ra_spool_init(&upload->spool, app->store);
     return 0;

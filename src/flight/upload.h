@@ -8,8 +8,8 @@
 
 typedef struct ra_upload ra_upload;
 
-// What the owner of an upload does; `owner` is its own object. All but `free` run
-// on a worker; `free` runs wherever the last reference goes.
+// What the owner of an upload does; `owner` is its own object. All run on a worker; `free` perhaps
+// on the thread that stops the server, after the workers have ended.
 typedef struct {
     // The first message: reads its descriptor, refuses early what cannot succeed.
     int (*begin)(void *owner, const ra_flight_data *first, ra_error *err);

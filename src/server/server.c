@@ -134,9 +134,11 @@ static int start_wire(ra_server *server, void (*stop)(void *context), void *cont
     return ra_wire_start(&options, &server->app.wire, err);
 }
 
-// Whoever may still post to the wire ends before it: jobs, workers, the catalog's answers. The wire
-// runs what was posted when it is freed, which gives back the last contents.
+// The I/O threads end first, as they hand tasks to the workers. Whoever may still post to the wire
+// ends next: jobs, workers, the catalog's answers. The wire runs what was posted when it is freed,
+// which gives back the last contents.
 static void server_free(ra_server *server) {
+    ra_wire_stop(server->app.wire);
     ra_workers_free(server->workers);
     ra_workers_free(server->jobs);
     ra_workers_free(server->morsels);

@@ -129,12 +129,18 @@ void ra_wire_drain(ra_wire *wire, int timeout_ms) {
         continue;
 }
 
-void ra_wire_free(ra_wire *wire) {
+void ra_wire_stop(ra_wire *wire) {
     if (!wire)
         return;
     order_all(wire, RA_IO_STOP);
     for (int i = 0; i < wire->n_threads; i++)
         ra_io_join(&wire->threads[i]);
+}
+
+void ra_wire_free(ra_wire *wire) {
+    if (!wire)
+        return;
+    ra_wire_stop(wire);
     for (int i = 0; i < wire->n_threads; i++)
         ra_io_fini(&wire->threads[i]);
     ra_free(wire->threads);

@@ -138,7 +138,12 @@ RA_MUST int ra_wire_start(const ra_wire_options *options, ra_wire **out, ra_erro
 int ra_wire_port(const ra_wire *wire);
 // Stops accepting, sends GOAWAY (G-26), waits for calls until `timeout_ms`, closes all.
 void ra_wire_drain(ra_wire *wire, int timeout_ms);
-// Ends the I/O threads. Every thread that posts must have ended before; posts that wait are run.
+// Ends the I/O threads, after ra_wire_drain; posts wait from now on. What the threads hand to
+// workers therefore always finds them: free those after this and before ra_wire_free. NULL is
+// allowed.
+void ra_wire_stop(ra_wire *wire);
+// Stops, and runs the posts that wait, without a call. Every thread that posts must have ended
+// before. NULL is allowed.
 void ra_wire_free(ra_wire *wire);
 
 // Whether `token` is one of the token file, in constant time; false without a token file. Any
