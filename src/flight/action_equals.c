@@ -2,6 +2,7 @@
 // pyarrow.Table.equals says.
 #include "base/os.h"
 #include "flight/action.h"
+#include "flight/client.h"
 #include "query/content_equal.h"
 
 typedef struct {
@@ -11,6 +12,7 @@ typedef struct {
     bool check_metadata;
     bool equal;
     ra_error err;
+    ra_turn turn;  // comparing reads whole tables, as a job does
     ra_task task;
     atomic_bool cancelled;
 } equals_state;
@@ -26,8 +28,9 @@ static void free_equals(void *state) {
 
 static void compared(ra_call *call, ra_post *post) {
     ra_action_call *action = ra_action_of_post(post);
-    const equals_state *equals = action->state;
+    equals_state *equals = action->state;
     ra_error err;
+    ra_turn_give(&equals->turn);
     if (call && equals->err.code != RA_OK)
         ra_call_finish(call, &equals->err);
     else if (call &&
@@ -44,6 +47,21 @@ static void compare(ra_task *task) {
     ra_action_post(equals->action, compared);
 }
 
+static void start_comparing(equals_state *equals) {
+    ra_action_ref(equals->action);
+    equals->task.run = compare;
+    ra_workers_submit(equals->action->app->jobs, &equals->task);
+}
+
+static void turn_came(ra_call *call, ra_post *post) {
+    equals_state *equals = (equals_state *)((char *)post - offsetof(equals_state, turn.post));
+    if (call)
+        start_comparing(equals);
+    else
+        ra_turn_give(&equals->turn);
+    ra_action_unref(equals->action);
+}
+
 static void side_done(ra_call *call, equals_state *equals, int side, const ra_answer *answer) {
     if (answer->err->code != RA_OK) {
         ra_call_finish(call, answer->err);
@@ -52,9 +70,14 @@ static void side_done(ra_call *call, equals_state *equals, int side, const ra_an
     equals->contents[side] = ra_content_ref(answer->content);
     if (!equals->contents[1 - side])
         return;
-    ra_action_ref(equals->action);
-    equals->task.run = compare;
-    ra_workers_submit(equals->action->app->jobs, &equals->task);
+    bool now;
+    ra_error err;
+    if (ra_turn_take(call, &equals->turn, turn_came, &now, &err) != 0)
+        ra_call_finish(call, &err);
+    else if (now)
+        start_comparing(equals);
+    else
+        ra_action_ref(equals->action);
 }
 
 static void left_done(ra_call *call, void *owner, const ra_answer *answer) {
@@ -108,6 +131,9 @@ int ra_action_equals(ra_call *call, ra_action_call *action, ra_error *err) {
 
 void ra_action_equals_end(ra_action_call *action) {
     equals_state *equals = action->state;
-    if (equals)
-        atomic_store(&equals->cancelled, true);
+    if (!equals)
+        return;
+    atomic_store(&equals->cancelled, true);
+    if (ra_turn_leave(&equals->turn))
+        ra_action_unref(action);
 }

@@ -6,6 +6,7 @@
 
 #include "base/budget.h"
 #include "base/workers.h"
+#include "flight/limits.h"
 #include "query/engine.h"
 #include "store/store.h"
 #include "wire/server.h"
@@ -17,6 +18,7 @@ typedef struct ra_app {
     ra_workers *jobs;     // what reads whole tables
     ra_workers *workers;  // strands of uploads, windows of downloads, long answers
     ra_budget *budget;
+    ra_flight_limits limits;
     const char *data_dir;
     const char *advertise;         // URI, or NULL
     const char *socket_path;       // or NULL

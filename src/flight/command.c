@@ -1,9 +1,10 @@
 #include "flight/command.h"
 
 #include "base/os.h"
+#include "flight/client.h"
 
-// Referenced by its call (until ra_command_end), by a worker that plans it, by the engine while it
-// runs, and by a post on its way.
+// Referenced by its call (until ra_command_end), by a worker that plans it, while it waits for its
+// turn, by the engine while it runs, and by a post on its way.
 struct ra_command {
     atomic_int refs;
     ra_app *app;
@@ -16,6 +17,7 @@ struct ra_command {
     char caller[RA_CALLER_BYTES];
     ra_plan *plan;
     ra_content *stream;
+    ra_turn turn;
     ra_waiter *waiter;
     ra_outcome outcome;
     ra_task task;
@@ -51,6 +53,7 @@ static void deliver(ra_command *command, ra_call *call) {
 
 static void delivered(ra_call *call, ra_post *post) {
     ra_command *command = (ra_command *)((char *)post - offsetof(ra_command, post));
+    ra_turn_give(&command->turn);
     deliver(command, call);
     command_unref(command);
 }
@@ -81,9 +84,34 @@ static int start_run(ra_command *command, ra_error *err) {
     command_ref(command);
     int rc = ra_engine_run(command->app->engine, command->plan, command->stream,
                            ra_str_of(command->caller), run_done, command, &command->waiter, err);
-    if (rc != 0)
+    if (rc != 0) {
+        ra_turn_give(&command->turn);
         command_unref(command);
+    }
     return rc;
+}
+
+static void turn_came(ra_call *call, ra_post *post) {
+    ra_command *command = (ra_command *)((char *)post - offsetof(ra_command, turn.post));
+    bool answered = true;
+    // Others may have found the answer meanwhile.
+    if (!command->ended && (command->stream || !find_published(command)))
+        answered = start_run(command, &command->outcome.err) != 0;
+    if (answered) {
+        ra_turn_give(&command->turn);
+        deliver(command, call);
+    }
+    command_unref(command);
+}
+
+// Starts the run now or when it is this command's turn.
+static int start_in_turn(ra_command *command, ra_call *call, ra_error *err) {
+    bool now;
+    RA_TRY(ra_turn_take(call, &command->turn, turn_came, &now, err));
+    if (now)
+        return start_run(command, err);
+    command_ref(command);
+    return 0;
 }
 
 static int make_plan(ra_command *command, ra_error *err) {
@@ -91,7 +119,7 @@ static int make_plan(ra_command *command, ra_error *err) {
 }
 
 // I/O thread, after planning; `*answered` tells that the outcome is there already.
-static int start_planned(ra_command *command, bool *answered, ra_error *err) {
+static int start_planned(ra_command *command, ra_call *call, bool *answered, ra_error *err) {
     *answered = true;
     if (command->mode == RA_COMMAND_PLAN ||
         (command->mode == RA_COMMAND_RUN_IF_PUBLISHED && !ra_plan_is_published(command->plan)))
@@ -101,7 +129,7 @@ static int start_planned(ra_command *command, bool *answered, ra_error *err) {
     if (!command->stream && find_published(command))
         return 0;
     *answered = false;
-    return start_run(command, err);
+    return start_in_turn(command, call, err);
 }
 
 static void planned(ra_call *call, ra_post *post) {
@@ -111,7 +139,7 @@ static void planned(ra_call *call, ra_post *post) {
         // Once the run has started, the outcome is the job's.
         int rc = (int)command->outcome.err.code;
         if (rc == 0)
-            rc = start_planned(command, &answered, &command->outcome.err);
+            rc = start_planned(command, call, &answered, &command->outcome.err);
         if (answered || rc != 0)
             deliver(command, call);
     }
@@ -166,7 +194,7 @@ int ra_command_start(ra_call *call, ra_str text, ra_command_mode mode, ra_comman
     if (rc == 0)
         rc = make_plan(command, err);
     if (rc == 0)
-        rc = start_planned(command, &answered, err);
+        rc = start_planned(command, call, &answered, err);
     if (rc != 0) {
         command_unref(command);
         *out = NULL;
@@ -188,7 +216,7 @@ int ra_command_start_plan(ra_call *call, ra_plan *plan, ra_content *stream, ra_c
     command->plan = ra_plan_ref(plan);
     command->stream = stream ? ra_content_ref(stream) : NULL;
     bool answered;
-    int rc = start_planned(command, &answered, err);
+    int rc = start_planned(command, call, &answered, err);
     if (rc != 0) {
         command_unref(command);
         *out = NULL;
@@ -202,9 +230,13 @@ void ra_command_end(ra_command *command) {
     if (!command)
         return;
     command->ended = true;
-    // The engine holds a reference until `run_done`, which does not come after a successful leave.
-    if (command->waiter && ra_waiter_leave(command->waiter))
+    if (ra_turn_leave(&command->turn)) {
         command_unref(command);
+    } else if (command->waiter && ra_waiter_leave(command->waiter)) {
+        // The run is the others' now. Otherwise `run_done` gives back turn and reference.
+        ra_turn_give(&command->turn);
+        command_unref(command);
+    }
     command_unref(command);
 }
 

@@ -27,10 +27,13 @@ typedef struct {
 // ra_command_start. `owner` is what was passed to ra_command_start.
 typedef void (*ra_command_done)(ra_call *call, void *owner, const ra_answer *answer);
 
-// Starts a command; its text is copied. On failure `done` is not called and `*out` is NULL.
+// Starts a command; its text is copied. A run begins when it is the client's turn (client.h). On
+// failure `done` is not called and `*out` is NULL.
 RA_MUST int ra_command_start(ra_call *call, ra_str text, ra_command_mode mode, ra_command_done done,
                              void *owner, ra_command **out, ra_error *err);
-// Gives the command up: leaves its run if there is no answer yet. NULL is allowed. I/O thread.
+// Gives the command up: leaves the queue of those that wait for a turn, or its run. A run that
+// nobody else waits for keeps its client's turn until it has really ended; one that goes on for
+// others counts for them, and the turn is free at once. NULL is allowed. I/O thread.
 void ra_command_end(ra_command *command);
 
 ra_str ra_command_text(const ra_command *command);

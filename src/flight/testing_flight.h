@@ -4,7 +4,7 @@
 
 #include "arrow/testing_ipc.h"
 #include "base/log.h"
-#include "flight/app.h"
+#include "flight/client.h"
 #include "query/testing_store.h"
 #include "wire/limits.h"
 #include "wire/protobuf.h"
@@ -30,6 +30,7 @@ static inline testing_flight *testing_flight_new(void) {
                       .workers = t->workers,
                       .budget = &t->store.budget,
                       .data_dir = t->store.dir};
+    ra_flight_limits_init(&t->app.limits);
     return t;
 }
 
@@ -41,7 +42,8 @@ static inline void testing_flight_start(testing_flight *t) {
                                .n_methods = ra_n_flight_methods,
                                .context = &t->app,
                                .budget = &t->store.budget,
-                               .limits = &t->limits};
+                               .limits = &t->limits,
+                               .on_connection_end = ra_client_on_connection_end};
     assert_ok(ra_wire_start(&options, &t->app.wire, &err), &err);
 }
 

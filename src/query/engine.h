@@ -45,13 +45,15 @@ void ra_outcome_fini(ra_outcome *outcome);
 typedef struct ra_waiter ra_waiter;
 typedef void (*ra_outcome_fn)(void *context, ra_outcome *outcome);
 // Starts or joins the run; done(context, outcome) is called exactly once, on any thread, unless
-// ra_waiter_leave came first (it returns whether `done` will not be called). `stream` is the
+// ra_waiter_leave says that it will not be. `stream` is the
 // streamed argument (one or more columns; the first counts), NULL without one; `caller` goes into
 // the Flight's record.
 RA_MUST int ra_engine_run(ra_engine *engine, ra_plan *plan, ra_content *stream, ra_str caller,
                           ra_outcome_fn done, void *context, ra_waiter **out, ra_error *err);
-// Leaves a run whose answer is no longer wanted; the last one to leave cancels it. The waiter is
-// gone afterwards. After `done` was called only frees the waiter.
+// Leaves a run whose answer is no longer wanted; the caller may not use the waiter afterwards. While
+// others wait for the run, it is theirs: true, and `done` will not be called. The last one to leave
+// cancels the run: false, and `done` is called when the run has really ended, with whatever came of
+// it. After `done` was called: false.
 bool ra_waiter_leave(ra_waiter *waiter);
 
 #endif

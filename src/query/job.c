@@ -75,7 +75,9 @@ static ra_waiter *end_job(ra_job *job, const ra_outcome *outcome) {
     unlink_job(job);
     ra_waiter *waiters = job->waiters;
     job->waiters = NULL;
-    set_state(job, !waiters ? RA_JOB_CANCELLED : outcome->err.code ? RA_JOB_FAILED : RA_JOB_DONE);
+    set_state(job, job->cancelled      ? RA_JOB_CANCELLED
+                   : outcome->err.code ? RA_JOB_FAILED
+                                       : RA_JOB_DONE);
     for (ra_waiter *w = waiters; w; w = w->next)
         w->job = NULL;
     pthread_mutex_unlock(&engine->lock);
@@ -84,7 +86,7 @@ static ra_waiter *end_job(ra_job *job, const ra_outcome *outcome) {
 
 static bool begin_job(ra_job *job) {
     pthread_mutex_lock(&job->engine->lock);
-    bool wanted = job->waiters != NULL;
+    bool wanted = !job->cancelled;
     if (wanted)
         set_state(job, RA_JOB_RUNNING);
     pthread_mutex_unlock(&job->engine->lock);
@@ -97,6 +99,8 @@ static void run_job(ra_task *task) {
     ra_outcome outcome = {0};
     if (begin_job(job))
         ra_job_execute(job, &outcome);
+    else
+        ra_error_set(&outcome.err, RA_REASON_CANCELLED, "nobody waits for the answer any more");
     ra_waiter *waiter = end_job(job, &outcome);
     while (waiter) {
         ra_waiter *next = waiter->next;
@@ -198,26 +202,26 @@ int ra_engine_run(ra_engine *engine, ra_plan *plan, ra_content *stream, ra_str c
     return rc;
 }
 
-// Takes the waiter from its job; the last one cancels it.
 static void detach(ra_waiter *waiter) {
-    ra_job *job = waiter->job;
-    ra_waiter **at = &job->waiters;
+    ra_waiter **at = &waiter->job->waiters;
     while (*at != waiter)
         at = &(*at)->next;
     *at = waiter->next;
     waiter->job = NULL;
     waiter->refs--;
-    if (!job->waiters) {
+}
+
+// The last waiter stays with its job, to be told when that has ended; nobody can join it then.
+bool ra_waiter_leave(ra_waiter *waiter) {
+    pthread_mutex_lock(&waiter->engine->lock);
+    ra_job *job = waiter->job;
+    bool left = job && (job->waiters != waiter || waiter->next);
+    if (left) {
+        detach(waiter);
+    } else if (job) {
         atomic_store(&job->cancelled, true);
         unlink_job(job);
     }
-}
-
-bool ra_waiter_leave(ra_waiter *waiter) {
-    pthread_mutex_lock(&waiter->engine->lock);
-    bool left = waiter->job != NULL;
-    if (left)
-        detach(waiter);
     pthread_mutex_unlock(&waiter->engine->lock);
     unref_waiter(waiter);
     return left;

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/os.h"
 #include "flight/action.h"
+#include "flight/client.h"
 
 enum { MIN_JOB_THREADS = 16, JOB_THREADS_PER_CORE = 4, WORKERS_PER_CORE = 2, MAX_IO_THREADS = 8 };
 
@@ -130,7 +131,9 @@ static int start_wire(ra_server *server, void (*stop)(void *context), void *cont
                                .context = &server->app,
                                .token_file = text_or_null(&o->token_file),
                                .budget = &server->budget,
+                               .on_connection_end = ra_client_on_connection_end,
                                .is_serving = app_is_serving};
+    ra_flight_limits_init(&server->app.limits);
     return ra_wire_start(&options, &server->app.wire, err);
 }
 

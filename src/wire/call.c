@@ -442,6 +442,14 @@ void *ra_call_context(const ra_call *call) {
     return wire_of(call)->options.context;
 }
 
+void ra_call_set_connection_state(ra_call *call, void *state) {
+    call->connection->methods_state = state;
+}
+
+void *ra_call_connection_state(const ra_call *call) {
+    return call->connection->methods_state;
+}
+
 ra_str ra_call_header(const ra_call *call, const char *name) {
     return ra_headers_get(&call->request, name);
 }

@@ -107,6 +107,8 @@ static void close_calls(ra_connection *connection) {
 static void free_connection(ra_connection *connection) {
     ra_io_thread *io = connection->io;
     close_calls(connection);
+    if (connection->methods_state)
+        io->wire->options.on_connection_end(io->wire->options.context, connection->methods_state);
     ra_timers_clear(&io->timers, &connection->timer);
     ra_timers_clear(&io->timers, &connection->small_window);
     ra_out_fini(&connection->out);

@@ -65,6 +65,7 @@ struct ra_connection {
     int n_want_room;    // whose frames wait for room in `out`
     int n_to_tell;      // whose method has to be told the end
     int n_uploads;      // that were admitted
+    void *methods_state;
 };
 
 // Takes a connected socket; `*out` starts with its first turn. On failure the socket is closed.

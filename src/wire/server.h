@@ -38,6 +38,10 @@ typedef struct ra_method {
 void ra_call_set_state(ra_call *call, void *state);
 void *ra_call_state(const ra_call *call);
 void *ra_call_context(const ra_call *call);  // what ra_wire_options.context is
+// What methods keep for the call's connection; NULL at first. ra_wire_options.on_connection_end
+// gets it.
+void ra_call_set_connection_state(ra_call *call, void *state);
+void *ra_call_connection_state(const ra_call *call);
 
 // Request: header values by lower-case name (first one; data == NULL if absent). `-bin` values are
 // decoded. The authority, and who the peer is: "127.0.0.1:4711" or "unix".
@@ -129,6 +133,9 @@ typedef struct {
     int max_streams;
     // NULL: the defaults of limits.def.
     const struct ra_wire_limits *limits;
+    // A connection with state is gone, after its last call has ended. I/O thread. NULL: no method
+    // keeps any.
+    void (*on_connection_end)(void *context, void *state);
     // Health: whether the server serves (also "" and every Flight service).
     bool (*is_serving)(void *context);
 } ra_wire_options;
