@@ -1,6 +1,7 @@
 #include "base/budget.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 
 void ra_budget_init(ra_budget *budget, ra_budget *parent, const char *name, int64_t limit_bytes) {
     ra_assert(limit_bytes >= 0);
@@ -14,22 +15,32 @@ void ra_budget_fini(ra_budget *budget) {
     ra_assert(ra_budget_used(budget) == 0);
 }
 
+// Charges one budget if the bytes fit; `*used` is what it had in use.
+static bool charge_one(ra_budget *budget, int64_t bytes, int64_t *used) {
+    *used = ra_budget_used(budget);
+    do {
+        if (bytes > budget->limit_bytes - *used)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&budget->used_bytes, used, *used + bytes,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    return true;
+}
+
+// Children first: what a charge takes for a moment, until a parent refuses it, is missed only by
+// those who share that child and are about to fail of the same lack.
 int ra_budget_charge(ra_budget *budget, int64_t bytes, ra_error *err) {
     ra_assert(bytes >= 0);
-    for (ra_budget *b = budget; b; b = b->parent) {
-        int64_t used = atomic_fetch_add_explicit(&b->used_bytes, bytes, memory_order_relaxed);
-        if (bytes <= b->limit_bytes - used)
-            continue;
-        for (ra_budget *undo = budget;; undo = undo->parent) {
-            atomic_fetch_sub_explicit(&undo->used_bytes, bytes, memory_order_relaxed);
-            if (undo == b)
-                break;
-        }
-        RA_FAIL(err, OUT_OF_MEMORY,
-                "%s: %" PRId64 " bytes asked for, %" PRId64 " of %" PRId64 " in use", b->name,
-                bytes, used, b->limit_bytes);
-    }
-    return 0;
+    int64_t used;
+    ra_budget *full = budget;
+    while (full && charge_one(full, bytes, &used))
+        full = full->parent;
+    if (!full)
+        return 0;
+    for (ra_budget *b = budget; b != full; b = b->parent)
+        atomic_fetch_sub_explicit(&b->used_bytes, bytes, memory_order_relaxed);
+    RA_FAIL(err, OUT_OF_MEMORY,
+            "%s: %" PRId64 " bytes asked for, %" PRId64 " of %" PRId64 " in use", full->name, bytes,
+            used, full->limit_bytes);
 }
 
 void ra_budget_release(ra_budget *budget, int64_t bytes) {

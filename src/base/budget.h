@@ -18,7 +18,8 @@ void ra_budget_init(ra_budget *budget, ra_budget *parent, const char *name, int6
 // Asserts that everything was released.
 void ra_budget_fini(ra_budget *budget);
 
-// Charges `bytes` (>= 0) here and in all parents, or nowhere: OUT_OF_MEMORY. Any thread.
+// Charges `bytes` (>= 0) here and in all parents, or nowhere: OUT_OF_MEMORY naming the budget that
+// is too small. No budget is ever above its limit. Any thread.
 RA_MUST int ra_budget_charge(ra_budget *budget, int64_t bytes, ra_error *err);
 void ra_budget_release(ra_budget *budget, int64_t bytes);
 int64_t ra_budget_used(const ra_budget *budget);

@@ -1,6 +1,7 @@
 // bytes, arena, budget, blob, and the gate of os.h.
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -56,6 +57,58 @@ static void budgets_charge_everywhere_or_nowhere(void **state) {
     assert_int_equal(ra_budget_charge(&root, 40, &err), 0);
     ra_budget_release(&root, 40);
     ra_budget_release(&child, 60);
+    ra_budget_fini(&child);
+    ra_budget_fini(&root);
+}
+
+typedef struct {
+    ra_budget *budget;
+    atomic_bool stop;
+    atomic_int n_asked;
+    atomic_int n_wrong;
+} budget_race;
+
+// Asks for more than there is, again and again: nobody else may notice.
+static void *ask_for_too_much(void *context) {
+    budget_race *race = context;
+    while (!atomic_load(&race->stop)) {
+        if (ra_budget_charge(race->budget, 101, NULL) == 0)
+            atomic_fetch_add(&race->n_wrong, 1);
+        atomic_fetch_add(&race->n_asked, 1);
+    }
+    return NULL;
+}
+
+static void *never_see_more_than_the_limit(void *context) {
+    budget_race *race = context;
+    while (!atomic_load(&race->stop))
+        if (ra_budget_used(race->budget) > 100)
+            atomic_fetch_add(&race->n_wrong, 1);
+    return NULL;
+}
+
+static void a_charge_that_fails_disturbs_no_other(void **state) {
+    (void)state;
+    ra_budget root, child;
+    ra_budget_init(&root, NULL, "root", 100);
+    ra_budget_init(&child, &root, "child", 1000);
+    budget_race race = {.budget = &root};
+    pthread_t greedy, reader;
+    ra_error err;
+    assert_int_equal(pthread_create(&greedy, NULL, ask_for_too_much, &race), 0);
+    assert_int_equal(pthread_create(&reader, NULL, never_see_more_than_the_limit, &race), 0);
+    int n_failed = 0;
+    while (atomic_load(&race.n_asked) < 1000000) {
+        if (ra_budget_charge(&child, 100, &err) != 0)
+            n_failed++;
+        else
+            ra_budget_release(&child, 100);
+    }
+    atomic_store(&race.stop, true);
+    pthread_join(greedy, NULL);
+    pthread_join(reader, NULL);
+    assert_int_equal(n_failed, 0);
+    assert_int_equal(atomic_load(&race.n_wrong), 0);
     ra_budget_fini(&child);
     ra_budget_fini(&root);
 }
@@ -144,6 +197,7 @@ int main(void) {
         cmocka_unit_test(bytes_stop_at_their_ceiling),
         cmocka_unit_test(arenas_align_clear_and_stop_at_their_ceiling),
         cmocka_unit_test(budgets_charge_everywhere_or_nowhere),
+        cmocka_unit_test(a_charge_that_fails_disturbs_no_other),
         cmocka_unit_test(blobs_are_released_with_their_last_reference),
         cmocka_unit_test(the_gate_fails_allocations_and_file_calls),
         cmocka_unit_test(vectors_of_any_length_are_written),
