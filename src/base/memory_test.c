@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -192,6 +193,21 @@ static void vectors_of_any_length_are_written(void **state) {
     unlink(path);
 }
 
+// With several cores: one that looked again would see fewer.
+static void cores_and_memory_are_found_out_once(void **state) {
+    (void)state;
+    int cores = ra_os_cores();
+    int64_t memory_bytes = ra_os_memory_bytes();
+    cpu_set_t before, one;
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    CPU_ZERO(&one);
+    CPU_SET((size_t)sched_getcpu(), &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    assert_int_equal(ra_os_cores(), cores);
+    assert_int_equal(ra_os_memory_bytes(), memory_bytes);
+    assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_stop_at_their_ceiling),
@@ -200,6 +216,7 @@ int main(void) {
         cmocka_unit_test(a_charge_that_fails_disturbs_no_other),
         cmocka_unit_test(blobs_are_released_with_their_last_reference),
         cmocka_unit_test(the_gate_fails_allocations_and_file_calls),
+        cmocka_unit_test(cores_and_memory_are_found_out_once),
         cmocka_unit_test(vectors_of_any_length_are_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -294,7 +295,7 @@ static int read_numbers(const char *path, int64_t numbers[2]) {
     return n > 0 ? n : 0;
 }
 
-int64_t ra_os_memory_bytes(void) {
+static int64_t find_memory_bytes(void) {
     int64_t pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE), limit[2];
     int64_t machine = pages > 0 ? pages * page_bytes : INT64_C(1) << 30;
     if (read_numbers("/sys/fs/cgroup/memory.max", limit) >= 1 && limit[0] < machine)
@@ -302,7 +303,7 @@ int64_t ra_os_memory_bytes(void) {
     return machine;
 }
 
-int ra_os_cores(void) {
+static int find_cores(void) {
     cpu_set_t set;
     int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
     int64_t quota[2];
@@ -312,6 +313,26 @@ int ra_os_cores(void) {
             cores = (int)allowed;
     }
     return cores > 0 ? cores : 1;
+}
+
+// What the process may use: asked for by every parallel loop, so the files are read once.
+static pthread_once_t machine_once = PTHREAD_ONCE_INIT;
+static int64_t machine_memory_bytes;
+static int machine_cores;
+
+static void find_machine(void) {
+    machine_memory_bytes = find_memory_bytes();
+    machine_cores = find_cores();
+}
+
+int64_t ra_os_memory_bytes(void) {
+    pthread_once(&machine_once, find_machine);
+    return machine_memory_bytes;
+}
+
+int ra_os_cores(void) {
+    pthread_once(&machine_once, find_machine);
+    return machine_cores;
 }
 
 int ra_os_disk(const char *path, int64_t *free_bytes, int64_t *total_bytes, ra_error *err) {
