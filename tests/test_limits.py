@@ -348,6 +348,36 @@ def test_a_table_whose_file_is_missing_can_be_deleted(
         assert remote.get(by_name("gone")).equals(SMALL)
 
 
+def test_one_upload_or_query_gets_a_quarter_of_the_memory(
+    make_server: Callable[..., Server],
+) -> None:
+    server = make_server("--memory-limit", str(64 << 20))
+    compressed = flight.FlightCallOptions(
+        write_options=pa.ipc.IpcWriteOptions(compression="lz4"), timeout=60
+    )
+
+    def upload(name: str, n: int, times: int = 1) -> None:
+        zeros = pa.record_batch({"n": np.zeros(n, np.int64)})
+        writer, _ = remote.client.do_put(by_name(name), zeros.schema, compressed)
+        try:
+            for _ in range(times):
+                writer.write_batch(zeros)
+        finally:
+            writer.close()
+
+    with Remote(server.uri) as remote:
+        limit = f"of {16 << 20} in use"
+        with pytest.raises(pa.ArrowException, match=f"memory limit of an upload: .* {limit}"):
+            upload("too much", 3_000_000)
+        assert remote.error["reason"] == "OUT_OF_MEMORY"
+        upload("fits", 1_000_000, times=5)
+        query = {"from": {"name": "fits"}, "do": [{"sort_by": {"sorting": "n"}}]}
+        with pytest.raises(pa.ArrowException, match=f"memory limit of a query: .* {limit}"):
+            remote.info(query)
+        assert remote.error["reason"] == "OUT_OF_MEMORY"
+        assert remote.get(by_name("fits")).num_rows == 5_000_000
+
+
 def segments(server: Server) -> list[Path]:
     """The segment files of a server."""
     folder = server.data_dir / ".remote-arrow" / "segments"

@@ -3,12 +3,18 @@
 #include <inttypes.h>
 #include <stdbool.h>
 
+enum { SHARES = 4 };
+
 void ra_budget_init(ra_budget *budget, ra_budget *parent, const char *name, int64_t limit_bytes) {
     ra_assert(limit_bytes >= 0);
     budget->parent = parent;
     budget->name = name;
     budget->limit_bytes = limit_bytes;
     atomic_init(&budget->used_bytes, 0);
+}
+
+void ra_budget_init_share(ra_budget *budget, ra_budget *parent, const char *name) {
+    ra_budget_init(budget, parent, name, parent ? parent->limit_bytes / SHARES : INT64_MAX);
 }
 
 void ra_budget_fini(ra_budget *budget) {

@@ -15,6 +15,9 @@ typedef struct ra_budget {
 } ra_budget;
 
 void ra_budget_init(ra_budget *budget, ra_budget *parent, const char *name, int64_t limit_bytes);
+// The budget of one upload or query: a quarter of its parent's, so that no single one takes it all;
+// without a limit when there is no parent.
+void ra_budget_init_share(ra_budget *budget, ra_budget *parent, const char *name);
 // Asserts that everything was released.
 void ra_budget_fini(ra_budget *budget);
 

@@ -114,6 +114,25 @@ static void a_charge_that_fails_disturbs_no_other(void **state) {
     ra_budget_fini(&root);
 }
 
+static void a_part_of_a_budget_has_its_share_and_names_itself(void **state) {
+    (void)state;
+    ra_budget root, part;
+    ra_error err;
+    ra_budget_init(&root, NULL, "root", 1000);
+    ra_budget_init_share(&part, &root, "part");
+    assert_int_equal(ra_budget_charge(&part, 200, &err), 0);
+    assert_int_equal(ra_budget_charge(&part, 51, &err), RA_EXHAUSTED);
+    assert_string_equal(err.message, "part: 51 bytes asked for, 200 of 250 in use");
+    assert_int_equal(ra_budget_used(&root), 200);
+    ra_budget_release(&part, 200);
+    ra_budget_fini(&part);
+    ra_budget_fini(&root);
+    ra_budget_init_share(&part, NULL, "part");  // without a parent nothing limits it
+    assert_int_equal(ra_budget_charge(&part, INT64_MAX, &err), 0);
+    ra_budget_release(&part, INT64_MAX);
+    ra_budget_fini(&part);
+}
+
 static void count_release(void *owner) {
     ++*(int *)owner;
 }
@@ -214,6 +233,7 @@ int main(void) {
         cmocka_unit_test(arenas_align_clear_and_stop_at_their_ceiling),
         cmocka_unit_test(budgets_charge_everywhere_or_nowhere),
         cmocka_unit_test(a_charge_that_fails_disturbs_no_other),
+        cmocka_unit_test(a_part_of_a_budget_has_its_share_and_names_itself),
         cmocka_unit_test(blobs_are_released_with_their_last_reference),
         cmocka_unit_test(the_gate_fails_allocations_and_file_calls),
         cmocka_unit_test(cores_and_memory_are_found_out_once),

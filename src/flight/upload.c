@@ -25,6 +25,7 @@ struct ra_upload {
     bool failed;
     int64_t n_batches;
     ra_error err;
+    ra_budget budget;  // of decoder and writer
     ra_ipc_decoder *decoder;
     ra_writer *writer;
     ra_spool spool;
@@ -49,6 +50,7 @@ static void upload_free(ra_upload *upload) {
     ra_writer_free(upload->writer);
     ra_ipc_decoder_free(upload->decoder);
     ra_spool_fini(&upload->spool);
+    ra_budget_fini(&upload->budget);
     ra_strand_free(upload->strand);
     ra_free(upload);
 }
@@ -104,6 +106,7 @@ int ra_upload_new(ra_call *call, ra_write_kind kind, const ra_upload_events *eve
     upload->owner = owner;
     upload->teardown.run = tear_down;
     ra_error_init(&upload->err);
+    ra_budget_init_share(&upload->budget, app->budget, "memory limit of an upload");
     ra_spool_init(&upload->spool, app->store);
     return 0;
 }
@@ -144,9 +147,11 @@ static void step_done(ra_call *call, ra_post *post) {
 static int read_schema(ra_upload *upload, ra_span header, ra_error *err) {
     if (upload->decoder)
         RA_FAIL(err, MALFORMED_ARROW, "a second schema in one upload");
-    RA_TRY(ra_ipc_decoder_new(header, upload->app->budget, &upload->decoder, err));
-    return ra_writer_new(upload->app->store, ra_ipc_decoder_schema(upload->decoder), upload->kind,
-                         &upload->writer, err);
+    RA_TRY(ra_ipc_decoder_new(header, &upload->budget, &upload->decoder, err));
+    RA_TRY(ra_writer_new(upload->app->store, ra_ipc_decoder_schema(upload->decoder), upload->kind,
+                         &upload->writer, err));
+    ra_writer_set_budget(upload->writer, &upload->budget);
+    return 0;
 }
 
 static int read_arrow(ra_upload *upload, const ra_flight_data *data, ra_blob *owner,

@@ -19,7 +19,7 @@ typedef struct ra_job {
     ra_plan *plan;       // a reference
     ra_content *stream;  // a reference, or NULL
     ra_str caller;       // own memory
-    ra_budget budget;    // of the kernels
+    ra_budget budget;    // of the kernels and writers
     atomic_bool cancelled;
     ra_job_state state;  // this and below under the engine's lock
     ra_waiter *waiters;

@@ -5,8 +5,6 @@
 #include "query/job.h"
 #include "query/run.h"
 
-enum { QUERY_SHARE = 4 };  // a query may have a quarter of the memory budget
-
 static void ignore_result(void *context, ra_change_result *result) {
     (void)context;
     if (result->flight)
@@ -68,8 +66,7 @@ static int run_plan(ra_job *job, ra_outcome *outcome, ra_error *err) {
     // Before the work is done rather than after it; the commit decides in the end.
     RA_TRY(
         ra_store_check_publish(options->store, plan->name, plan->if_exists, plan->if_version, err));
-    int64_t limit = options->budget ? options->budget->limit_bytes / QUERY_SHARE : INT64_MAX;
-    ra_budget_init(&job->budget, options->budget, "query", limit);
+    ra_budget_init_share(&job->budget, options->budget, "memory limit of a query");
     ra_run run = {.store = options->store,
                   .kind = plan->publish ? RA_WRITE_RESULT : RA_WRITE_TEMPORARY,
                   .compute = {.workers = options->morsels,

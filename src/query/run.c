@@ -24,6 +24,13 @@ int ra_run_relation(ra_run *run, const ra_relation *relation, ra_content **out, 
     return rc;
 }
 
+int ra_run_writer_new(const ra_run *run, ra_schema *schema, ra_writer **out, ra_error *err) {
+    RA_TRY(ra_writer_new(run->store, schema, run->kind, out, err));
+    if (run->compute.budget)
+        ra_writer_set_budget(*out, run->compute.budget);
+    return 0;
+}
+
 static int add_to_writer(void *context, ra_batch *batch, ra_error *err) {
     return ra_writer_add(context, batch, (ra_span){0}, err);
 }
@@ -39,7 +46,7 @@ static int run_kernel(ra_run *run, ra_content *in, ra_schema *out_schema, kernel
     ra_writer *writer = NULL;
     int rc = ra_loaded_init(&loaded, run, in, err);
     if (rc == 0)
-        rc = ra_writer_new(run->store, out_schema, run->kind, &writer, err);
+        rc = ra_run_writer_new(run, out_schema, &writer, err);
     if (rc == 0) {
         ra_table table = ra_loaded_table(&loaded, in->schema);
         ra_batch_sink sink = {add_to_writer, writer};
@@ -62,7 +69,7 @@ static int take_kernel(const ra_compute *compute, const ra_table *table, const v
 // An argument without a chunk has no type either: it chooses no row.
 static int empty_content(ra_run *run, ra_content *in, ra_content **out, ra_error *err) {
     ra_writer *writer;
-    RA_TRY(ra_writer_new(run->store, in->schema, run->kind, &writer, err));
+    RA_TRY(ra_run_writer_new(run, in->schema, &writer, err));
     int rc = ra_writer_finish(writer, out, err);
     ra_writer_free(writer);
     return rc;

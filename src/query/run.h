@@ -17,6 +17,9 @@ struct ra_run {
 RA_MUST int ra_run_relation(ra_run *run, const ra_relation *relation, ra_content **out,
                             ra_error *err);
 
+// A writer for a result of the run, on the run's budget.
+RA_MUST int ra_run_writer_new(const ra_run *run, ra_schema *schema, ra_writer **out, ra_error *err);
+
 // The run functions of methods.def.
 int ra_run_take(ra_run *run, const ra_step *step, ra_content *in, ra_content **out, ra_error *err);
 int ra_run_slice(ra_run *run, const ra_step *step, ra_content *in, ra_content **out, ra_error *err);

@@ -81,7 +81,7 @@ static int write_rows(const few_rows *few, ra_run *run, ra_content *content, ra_
     ra_batch *batch;
     RA_TRY(ra_gather(&run->compute, &table, few->rows, few->n_rows, &batch, err));
     ra_writer *writer = NULL;
-    int rc = ra_writer_new(run->store, content->schema, run->kind, &writer, err);
+    int rc = ra_run_writer_new(run, content->schema, &writer, err);
     if (rc == 0)
         rc = ra_writer_add(writer, batch, (ra_span){0}, err);
     if (rc == 0)

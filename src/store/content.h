@@ -13,6 +13,7 @@
 
 #include "arrow/array.h"
 #include "base/blob.h"
+#include "base/budget.h"
 
 typedef struct ra_store ra_store;
 typedef struct ra_segment ra_segment;
@@ -129,6 +130,9 @@ int ra_segment_fd(const ra_segment *segment);  // of an open segment; for sendfi
 typedef struct ra_writer ra_writer;
 RA_MUST int ra_writer_new(ra_store *store, ra_schema *schema, ra_write_kind kind, ra_writer **out,
                           ra_error *err);
+// Charges what is held back to `budget`, a part of the store's that outlives the writer, instead of
+// the store's own. Before the first batch.
+void ra_writer_set_budget(ra_writer *writer, ra_budget *budget);
 // Adds the rows of a checked batch whose schema has equal types (else SCHEMA_MISMATCH). Over the
 // batch limit it is re-sliced; a new dictionary begins a segment (from the 64th generation on they
 // are unified); floods of tiny ones are merged. Keeps references while it holds batches back.

@@ -22,6 +22,7 @@ int ra_writer_new(ra_store *store, ra_schema *schema, ra_write_kind kind, ra_wri
     writer->store = store;
     writer->schema = ra_schema_ref(schema);
     writer->kind = kind;
+    writer->budget = store->options.budget;
     ra_ipc_encoded_init(&writer->encoded);
     size_t n = (size_t)schema->n_dictionaries;
     writer->dictionaries = ra_calloc(n, sizeof *writer->dictionaries);
@@ -64,14 +65,19 @@ int64_t ra_writer_bytes(const ra_writer *writer) {
     return writer->body_bytes;
 }
 
+void ra_writer_set_budget(ra_writer *writer, ra_budget *budget) {
+    ra_assert(writer->charged_bytes == 0);
+    writer->budget = budget;
+}
+
 int ra_writer_charge(ra_writer *writer, int64_t bytes, ra_error *err) {
-    RA_TRY(ra_budget_charge(writer->store->options.budget, bytes, err));
+    RA_TRY(ra_budget_charge(writer->budget, bytes, err));
     writer->charged_bytes += bytes;
     return 0;
 }
 
 void ra_writer_release(ra_writer *writer, int64_t bytes) {
-    ra_budget_release(writer->store->options.budget, bytes);
+    ra_budget_release(writer->budget, bytes);
     writer->charged_bytes -= bytes;
 }
 

@@ -57,7 +57,8 @@ struct ra_writer {
     int64_t tiny_bytes;  // charged for each
     int64_t merged_bytes;
 
-    int64_t charged_bytes;  // to the store's budget, for what is held back
+    ra_budget *budget;      // of what is held back
+    int64_t charged_bytes;  // to it
 };
 
 // First stage. Takes references of both; `app_metadata` may be NULL.

@@ -143,10 +143,12 @@ static void what_is_held_back_is_charged_and_bounded(void **state) {
         most = used > most ? used : most;
     }
     assert_in_range(most, 64 * 1024, 5 * 1024 * 1024);
-    // No room in the budget: a clear error.
+    // No room in the writer's part of the budget: a clear error.
     ra_writer_free(writer);
-    store.budget.limit_bytes = 300 * 1024;
+    ra_budget part;
+    ra_budget_init(&part, &store.budget, "part", 300 * 1024);
     testing_must(ra_writer_new(&store.store, schema, RA_WRITE_RESULT, &writer, &err), &err);
+    ra_writer_set_budget(writer, &part);
     int rc = 0;
     for (int i = 0; i < 1000 && rc == 0; i++) {
         ra_batch *batch = testing_random_batch(1, 200, schema);
@@ -155,7 +157,9 @@ static void what_is_held_back_is_charged_and_bounded(void **state) {
     }
     assert_int_equal(rc, RA_EXHAUSTED);
     assert_int_equal(err.reason, RA_REASON_OUT_OF_MEMORY);
+    assert_non_null(strstr(err.message, "part: "));
     ra_writer_free(writer);
+    ra_budget_fini(&part);
     ra_schema_unref(schema);
     testing_folder_fini(&store);
 }
