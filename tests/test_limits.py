@@ -197,6 +197,40 @@ def test_full_disk_refuses_uploads_and_nothing_else(
 
 
 @pytest.mark.needs_root
+@pytest.mark.parametrize("megabytes", [70, 60])
+def test_large_message_that_does_not_fit_is_refused_and_leaves_the_reserve(
+    make_server: Callable[..., Server], small_disk: Path, megabytes: int
+) -> None:
+    """70 MB are more than the disk has; 60 MB fit, but not beside the reserve of 5 %."""
+    server = make_server(data_dir=small_disk / "data")
+    numbers = np.arange(megabytes * 125_000)
+    one_message = pa.record_batch({"n": numbers})
+    least_free = [1 << 60]
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            disk = os.statvfs(small_disk)
+            least_free.append(min(least_free[-1], disk.f_bavail * disk.f_frsize))
+            time.sleep(0.0005)
+
+    with Remote(server.uri) as remote:
+        looker = threading.Thread(target=look)
+        looker.start()
+        with pytest.raises((OSError, pa.ArrowException), match=" wanted, .* kept in reserve"):
+            remote.put(by_name("large"), one_message.schema, [one_message])
+        stop.set()
+        looker.join()
+        assert remote.error["reason"] == "DISK_FULL"
+        assert least_free[-1] >= (64 << 20) // 20
+        assert remote.action("server-info")["store"]["spool_bytes"] == 0
+        disk = os.statvfs(small_disk)
+        assert disk.f_bavail * disk.f_frsize > 50_000_000
+        remote.put(by_name("large"), one_message.schema, [one_message[:1_000_000]])
+        assert remote.get(by_name("large")).num_rows == 1_000_000
+
+
+@pytest.mark.needs_root
 def test_disk_filled_by_others_still_allows_deletes_and_restarts(
     make_server: Callable[..., Server], small_disk: Path
 ) -> None:

@@ -111,9 +111,10 @@ static json_t *limits_json(const ra_app *app) {
 static json_t *store_json(const ra_app *app, int64_t free_bytes, int64_t total_bytes) {
     ra_store_status status;
     ra_store_get_status(app->store, &status);
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:b}", "flights", (json_int_t)status.n_flights,
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "flights", (json_int_t)status.n_flights,
                      "segments", (json_int_t)status.n_segments, "segment_bytes",
-                     (json_int_t)status.segment_bytes, "disk_free_bytes", (json_int_t)free_bytes,
+                     (json_int_t)status.segment_bytes, "spool_bytes",
+                     (json_int_t)status.spool_bytes, "disk_free_bytes", (json_int_t)free_bytes,
                      "disk_total_bytes", (json_int_t)total_bytes, "read_only",
                      (int)(status.read_only || app->read_only));
 }

@@ -5,7 +5,7 @@
 #include "arrow/ipc.h"
 #include "base/os.h"
 #include "flight/request.h"
-#include "flight/spool.h"
+#include "store/spool.h"
 #include "wire/protobuf.h"
 
 struct ra_upload {
@@ -219,7 +219,10 @@ static int take_message(ra_upload *upload, upload_step *step, ra_blob **out, ra_
         return ra_blob_take(ra_bytes_take(&step->message), bytes, out, err);
     }
     *out = NULL;
-    RA_TRY(ra_spool_append(&upload->spool, ra_bytes_str(&step->message), err));
+    ra_str part = ra_bytes_str(&step->message);
+    if (!ra_spool_is_open(&upload->spool))
+        RA_TRY(ra_spool_open(&upload->spool, ra_flight_data_body_start(part), err));
+    RA_TRY(ra_spool_append(&upload->spool, part, err));
     return step->last ? ra_spool_take(&upload->spool, out, err) : 0;
 }
 

@@ -146,8 +146,4 @@ int64_t ra_writer_bytes(const ra_writer *writer);  // bodies stored so far, dict
 RA_MUST int ra_writer_finish(ra_writer *writer, ra_content **out, ra_error *err);
 void ra_writer_free(ra_writer *writer);  // removes what was not finished
 
-// A file for messages over the batch limit on their way in: unlinked already. DISK_FULL when the
-// disk has only its reserve left.
-RA_MUST int ra_spool_new(ra_store *store, int *fd, ra_error *err);
-
 #endif

@@ -136,7 +136,7 @@ void ra_store_close(ra_store *store) {
     if (!store)
         return;
     ra_catalog_close(store->catalog);
-    ra_assert(atomic_load(&store->n_segments) == 0);
+    ra_assert(atomic_load(&store->n_segments) == 0 && atomic_load(&store->spool_bytes) == 0);
     free_store(store);
 }
 
@@ -160,6 +160,7 @@ void ra_store_get_status(ra_store *store, ra_store_status *out) {
         .n_flights = snapshot->state.n_flights,
         .n_segments = atomic_load(&store->n_segments),
         .segment_bytes = atomic_load(&store->segment_bytes),
+        .spool_bytes = atomic_load(&store->spool_bytes),
         .open_segments = atomic_load(&store->open_segments),
         .read_only = store->options.read_only || atomic_load(&store->sync_failed)};
     ra_snapshot_unref(snapshot);

@@ -189,7 +189,8 @@ void ra_store_unsubscribe(ra_store *store, int64_t subscription);
 typedef struct {
     int64_t n_flights;
     int64_t n_segments;
-    int64_t segment_bytes;
+    int64_t segment_bytes;  // also of those that are only open, without a name
+    int64_t spool_bytes;    // of large messages on their way in
     int64_t open_segments;
     bool read_only;  // also after a failed fsync
 } ra_store_status;

@@ -257,10 +257,8 @@ static void the_reserve_is_kept(void **state) {
     int64_t free_bytes, total_bytes;
     testing_must(ra_os_disk(store.data_dir, &free_bytes, &total_bytes, &err), &err);
     ra_content *content;
-    int fd;
     store.store.options.disk_reserve_bytes = free_bytes + free_bytes / 2;
     assert_int_equal(ra_store_check_disk(&store.store, 0, &err), RA_EXHAUSTED);
-    assert_int_equal(ra_spool_new(&store.store, &fd, &err), RA_EXHAUSTED);
     assert_int_equal(write_all(&store, &batches, RA_WRITE_DURABLE, &content, &err), RA_EXHAUSTED);
     assert_int_equal(err.reason, RA_REASON_DISK_FULL);
     testing_must(write_all(&store, &batches, RA_WRITE_RESULT, &content, &err), &err);
@@ -275,22 +273,6 @@ static void the_reserve_is_kept(void **state) {
     testing_folder_fini(&store);
 }
 
-static void a_spool_has_no_name(void **state) {
-    (void)state;
-    testing_folder store;
-    testing_folder_init(&store);
-    ra_error err;
-    int fd;
-    testing_must(ra_spool_new(&store.store, &fd, &err), &err);
-    assert_true(testing_folder_is_empty(&store));
-    testing_must(ra_os_pwrite(fd, "text", 4, 100, &err), &err);
-    char text[4];
-    testing_must(ra_os_pread(fd, text, 4, 100, &err), &err);
-    assert_memory_equal(text, "text", 4);
-    ra_os_close(fd);
-    testing_folder_fini(&store);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_call_may_fail),
@@ -301,7 +283,6 @@ int main(void) {
         cmocka_unit_test(a_failed_fsync_is_final),
         cmocka_unit_test(a_full_disk_is_named_with_sizes),
         cmocka_unit_test(the_reserve_is_kept),
-        cmocka_unit_test(a_spool_has_no_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
