@@ -106,3 +106,15 @@ def test_command_without_a_stream_is_answered_too(with_table: Remote) -> None:
         writer.done_writing()
         assert json.loads(reader.read_chunk().app_metadata.to_pybytes())["id"] == 1
         assert reader.read_all().equals(TABLE.slice(0, 3))
+
+
+def test_argument_with_app_metadata_is_not_acknowledged(with_table: Remote) -> None:
+    command = {"from": {"name": "t"}, "do": [{"take": {"indices": {"stream": True}}}]}
+    batch = pa.record_batch([pa.array([3, 1])], names=["argument"])
+    writer, reader = with_table.client.do_exchange(by_command(command), with_table.options())
+    with writer:
+        writer.begin(batch.schema)
+        writer.write_with_metadata(batch, b"note")
+        writer.done_writing()
+        assert json.loads(reader.read_chunk().app_metadata.to_pybytes())["kind"] == "result"
+        assert reader.read_all().equals(TABLE.take([3, 1]))

@@ -176,10 +176,10 @@ static int read_arrow(ra_upload *upload, const ra_flight_data *data, ra_blob *ow
 }
 
 // F-22: one PutResult for each record batch or metadata-only message that carries app_metadata;
-// clients that send none are not waiting for any.
+// clients that send none are not waiting for any. An exchange answers with FlightData only.
 static int acknowledge(upload_step *step, const ra_flight_data *data, ra_error *err) {
     ra_ipc_header header;
-    if (!data->has_app_metadata)
+    if (!data->has_app_metadata || step->upload->kind != RA_WRITE_DURABLE)
         return 0;
     if (data->header.bytes > 0) {
         RA_TRY(ra_ipc_peek(data->header, &header, err));
