@@ -18,8 +18,11 @@ struct ra_upload {
     size_t max_descriptor_bytes;
     const ra_upload_events *events;
     void *owner;
-    size_t held_bytes;  // I/O thread: credit held back while acknowledgements wait to be sent
-    ra_task teardown;   // the strand's last task
+    // Of the I/O thread:
+    size_t held_bytes;  // credit held back while acknowledgements wait to be sent
+    int n_steps;        // that are on their way
+    bool is_half_closed;
+    ra_task teardown;  // the strand's last task
     // Of the strand:
     bool begun;
     bool failed;
@@ -130,16 +133,34 @@ void ra_upload_on_output(ra_upload *upload, ra_call *call) {
     upload->held_bytes = 0;
 }
 
+static upload_step *step_new(ra_upload *upload, ra_call *call);
+
+// The table is completed only when nothing before it can fail the call any more, such as an
+// acknowledgement without memory: the client would be told of a failure and find its table.
+static void submit_half_close(ra_upload *upload, ra_call *call) {
+    if (!upload->is_half_closed || upload->n_steps > 0 || !ra_call_is_open(call))
+        return;
+    upload->is_half_closed = false;
+    upload_step *step = step_new(upload, call);
+    if (!step)
+        return;
+    step->half_close = true;
+    ra_strand_submit(upload->strand, &step->task);
+}
+
 // Back on the I/O thread: acknowledges, gives credit for what was used up, or fails the call.
 static void step_done(ra_call *call, ra_post *post) {
     upload_step *step = (upload_step *)((char *)post - offsetof(upload_step, post));
+    ra_upload *upload = step->upload;
+    upload->n_steps--;
     if (call) {
         if (step->has_ack)
             ra_reply_send(call, &step->ack);
-        step->upload->held_bytes += step->received_bytes;
-        ra_upload_on_output(step->upload, call);
+        upload->held_bytes += step->received_bytes;
+        ra_upload_on_output(upload, call);
         if (step->failed)
-            ra_call_finish(call, &step->upload->err);
+            ra_call_finish(call, &upload->err);
+        submit_half_close(upload, call);
     }
     step_free(step);
 }
@@ -267,6 +288,7 @@ static upload_step *step_new(ra_upload *upload, ra_call *call) {
     step->task.run = run_step;
     step->upload = ra_upload_ref(upload);
     step->post = (ra_post){.to = upload->call, .fn = step_done};
+    upload->n_steps++;
     return step;
 }
 
@@ -283,11 +305,8 @@ void ra_upload_on_message(ra_upload *upload, ra_call *call, ra_bytes *message, b
 }
 
 void ra_upload_on_half_close(ra_upload *upload, ra_call *call) {
-    upload_step *step = step_new(upload, call);
-    if (!step)
-        return;
-    step->half_close = true;
-    ra_strand_submit(upload->strand, &step->task);
+    upload->is_half_closed = true;
+    submit_half_close(upload, call);
 }
 
 void ra_upload_end(ra_upload *upload) {

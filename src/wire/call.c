@@ -372,6 +372,10 @@ void ra_call_admit_upload(ra_call *call) {
 
 // Output.
 
+bool ra_call_is_open(const ra_call *call) {
+    return call->phase == RA_CALL_OPEN;
+}
+
 bool ra_call_can_send(const ra_call *call) {
     const ra_connection *connection = call->connection;
     const ra_wire_limits *limits = &wire_of(call)->limits;

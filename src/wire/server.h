@@ -84,6 +84,9 @@ void ra_call_want_output(ra_call *call);
 // half-closed (G-23). Queued messages are sent before it.
 void ra_call_finish(ra_call *call, const ra_error *err);
 
+// Whether the call has not ended yet, neither by ra_call_finish nor by a fault.
+bool ra_call_is_open(const ra_call *call);
+
 // Receive flow control: what was received is refunded by `consumed` (streaming methods) as it is
 // used up. ra_call_admit_upload raises the stream's window (G-33).
 // Each message or part counts RA_CALL_MESSAGE_BYTES more than its length, for what is kept about
