@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import statistics
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hyperframe.frame import (
     ContinuationFrame,
@@ -320,6 +325,60 @@ def test_lying_lengths_get_no_memory(bystanders: Server) -> None:
             raw.start(DO_PUT, struct.pack(">BI", 0, 1 << 30) + b"x", end=False)
         raw.run(0.2)
         assert grown_bytes(bystanders, before) <= 2 * MEMORY_GROWTH_BYTES
+
+
+def bytes_field(number: int, data: bytes) -> bytes:
+    """A protobuf field of up to 16 KiB."""
+    assert len(data) < 1 << 14
+    length = bytes([len(data) & 127 | 128, len(data) >> 7])
+    return bytes([number << 3 | 2]) + length + data
+
+
+SPIN = "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True: pass"
+
+
+@contextmanager
+def starved_workers(server: Server) -> Iterator[None]:
+    """The server's workers hardly run: idle class, on a core that another process keeps busy."""
+    cores = os.sched_getaffinity(0)
+    core = min(cores)
+    tasks = [
+        int(task.name)
+        for task in Path(f"/proc/{server.pid}/task").iterdir()
+        if (task / "comm").read_text().strip() == "ra-worker"
+    ]
+    assert tasks
+    spinner = subprocess.Popen([sys.executable, "-c", SPIN, str(core)])
+    try:
+        for task in tasks:
+            os.sched_setaffinity(task, {core})
+            os.sched_setscheduler(task, os.SCHED_IDLE, os.sched_param(0))
+        yield
+    finally:
+        spinner.kill()
+        spinner.wait()
+        for task in tasks:
+            os.sched_setscheduler(task, os.SCHED_OTHER, os.sched_param(0))
+            os.sched_setaffinity(task, cores)
+
+
+def test_empty_messages_cost_what_was_received(make_server: Callable[..., Server]) -> None:
+    """1.6 million of them fit into the window of an upload: they stay there as they are."""
+    server = make_server("--threads", "1")
+    schema = pa.schema([("n", pa.int64())]).serialize().to_pybytes()[8:]
+    first = bytes_field(1, bytes([8, 1]) + bytes_field(3, b"t")) + bytes_field(2, schema)
+    with RawConnection(server.host, server.port) as raw:
+        question = grpc_message(first) + grpc_message(bytes_field(3, b"answer"))
+        stream = raw.start(DO_PUT, question, end=False)
+        assert raw.run_until(lambda: raw.reply(stream).data)
+        frames = DataFrame(stream, EMPTY * 3276).serialize() * 500
+        with starved_workers(server):
+            before = server.anonymous_bytes()
+            raw.socket.sendall(frames)
+            raw.run(0.5)
+            assert grown_bytes(server, before) <= 8 * MEMORY_GROWTH_BYTES
+        raw.send(DataFrame(stream, b"", flags=["END_STREAM"]))
+        assert raw.wait(stream, 60).grpc_status == 0
 
 
 def test_idle_connections_cost_little(bystanders: Server) -> None:

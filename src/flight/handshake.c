@@ -67,7 +67,7 @@ static void on_message(ra_call *call, ra_bytes *message, bool last) {
     ra_error err;
     if (read_message(call, ra_bytes_str(message), &err) != 0)
         ra_call_finish(call, &err);
-    ra_call_consumed(call, message->len + RA_CALL_MESSAGE_BYTES);
+    ra_call_consumed(call, 1, message->len);
     ra_bytes_fini(message);
 }
 

@@ -18,9 +18,10 @@ struct ra_upload {
     size_t max_descriptor_bytes;
     const ra_upload_events *events;
     void *owner;
-    // Of the I/O thread:
-    size_t held_bytes;  // credit held back while acknowledgements wait to be sent
-    int n_steps;        // that are on their way
+    // Of the I/O thread. Used up, but not said so while acknowledgements wait to be sent:
+    int64_t held_messages;
+    size_t held_bytes;
+    int n_steps;  // that are on their way
     bool is_half_closed;
     ra_task teardown;  // the strand's last task
     // Of the strand:
@@ -42,6 +43,7 @@ typedef struct {
     ra_bytes message;
     bool last;
     bool half_close;
+    bool is_message;
     size_t received_bytes;
     bool has_ack;
     ra_bytes ack;  // an encoded PutResult
@@ -123,14 +125,17 @@ static void step_free(upload_step *step) {
 
 // A client that does not read its acknowledgements gets no credit to send more.
 void ra_upload_on_output(ra_upload *upload, ra_call *call) {
-    if (upload->held_bytes == 0)
+    if (upload->held_messages == 0)
         return;
     if (!ra_call_can_send(call)) {
         ra_call_want_output(call);
         return;
     }
-    ra_call_consumed(call, upload->held_bytes);
+    int64_t n_messages = upload->held_messages;
+    size_t bytes = upload->held_bytes;
+    upload->held_messages = 0;
     upload->held_bytes = 0;
+    ra_call_consumed(call, n_messages, bytes);
 }
 
 static upload_step *step_new(ra_upload *upload, ra_call *call);
@@ -156,6 +161,7 @@ static void step_done(ra_call *call, ra_post *post) {
     if (call) {
         if (step->has_ack)
             ra_reply_send(call, &step->ack);
+        upload->held_messages += step->is_message;
         upload->held_bytes += step->received_bytes;
         ra_upload_on_output(upload, call);
         if (step->failed)
@@ -298,7 +304,8 @@ void ra_upload_on_message(ra_upload *upload, ra_call *call, ra_bytes *message, b
         ra_bytes_fini(message);
         return;
     }
-    step->received_bytes = message->len + RA_CALL_MESSAGE_BYTES;
+    step->is_message = true;
+    step->received_bytes = message->len;
     step->message = ra_bytes_move(message);
     step->last = last;
     ra_strand_submit(upload->strand, &step->task);

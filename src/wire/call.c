@@ -33,6 +33,19 @@ static void fire_deadline(ra_timer *timer) {
     ra_call_abort(call, &err);
 }
 
+static int64_t largest_window(const ra_wire_limits *limits) {
+    return limits->upload_window_bytes > limits->stream_window_bytes ? limits->upload_window_bytes
+                                                                     : limits->stream_window_bytes;
+}
+
+static void drop_unread(ra_call *call) {
+    ra_bytes_fini(&call->unread);
+    call->unread_at = 0;
+    if (call->unread_charged_bytes)
+        ra_budget_release(wire_of(call)->options.budget, call->unread_charged_bytes);
+    call->unread_charged_bytes = 0;
+}
+
 static void link_call(ra_connection *connection, ra_call *call) {
     call->next = NULL;
     call->prev = connection->calls_tail;
@@ -73,6 +86,8 @@ ra_call *ra_call_new(ra_connection *connection, int32_t stream) {
     ra_headers_init(&call->response, RESPONSE_HEADER_BYTES);
     ra_headers_init(&call->trailers, RESPONSE_HEADER_BYTES);
     ra_deframer_init(&call->in, 0, 0, NULL);
+    // Unread is at most a window, and before it as much that is done with.
+    ra_bytes_init(&call->unread, 2 * (size_t)largest_window(limits));
     link_call(connection, call);
     connection->n_calls++;
     ra_wire_count(&io->wire->counters.calls, 1);
@@ -157,6 +172,7 @@ void ra_call_close(ra_call *call) {
     connection->n_calls--;
     unlink_call(connection, call);
     ra_deframer_fini(&call->in);
+    drop_unread(call);
     if (call->charged_bytes)
         ra_budget_release(wire_of(call)->options.budget, call->charged_bytes);
     ra_out_fini(&call->out);
@@ -284,7 +300,8 @@ static void deliver(ra_call *call, bool last) {
     ra_bytes message = ra_deframer_take(&call->in, &charged);
     if (call->method->streams_in) {
         ra_budget_release(wire_of(call)->options.budget, charged);
-        call->held_bytes += message.len + RA_CALL_MESSAGE_BYTES;
+        call->held_messages++;
+        call->held_bytes += message.len;
     } else {
         call->charged_bytes += charged;
         call->has_message = call->has_message || last;
@@ -302,33 +319,56 @@ static void refund(ra_call *call) {
     ra_connection_touch(call->connection);
 }
 
-void ra_call_on_data(ra_call *call, const uint8_t *data, size_t bytes) {
-    ra_str rest = {(const char *)data, bytes};
-    while (call->phase == RA_CALL_OPEN && rest.len > 0) {
+static bool may_deliver(const ra_call *call) {
+    return call->phase == RA_CALL_OPEN && call->held_messages < wire_of(call)->limits.held_messages;
+}
+
+// Gives messages to the method until it holds enough, or the call has ended; the rest of the data
+// is left.
+static void deframe(ra_call *call, ra_str *data) {
+    call->is_deframing = true;
+    while (data->len > 0 && may_deliver(call)) {
         ra_error err;
         bool complete, last;
         if (call->has_message) {  // G-12
             ra_error_set(&err, RA_REASON_PROTOCOL, "a second message in a call that takes one");
             ra_call_abort(call, &err);
-        } else if (ra_deframer_feed(&call->in, &rest, &complete, &last, &err) != 0) {
+        } else if (ra_deframer_feed(&call->in, data, &complete, &last, &err) != 0) {
             fail_input(call, &err);
         } else if (complete) {
             deliver(call, last);
         }
     }
-    call->owed_bytes += bytes;
-    if (call->phase == RA_CALL_OPEN)
-        refund(call);
-    else if (call->phase == RA_CALL_HEADERS && call->owed_bytes > PLAIN_BODY_BYTES)
-        answer_plain(call);
+    call->is_deframing = false;
 }
 
-void ra_call_on_half_close(ra_call *call) {
-    call->is_half_closed = true;
-    if (call->phase == RA_CALL_HEADERS && call->http_status)
-        answer_plain(call);
-    if (call->phase != RA_CALL_OPEN)
-        return;
+static int append_unread(ra_call *call, ra_str data, ra_error *err) {
+    ra_bytes *unread = &call->unread;
+    ra_budget *budget = wire_of(call)->options.budget;
+    size_t rest = unread->len - call->unread_at;
+    if (call->unread_at >= rest) {
+        memmove(unread->data, unread->data + call->unread_at, rest);
+        unread->len = rest;
+        call->unread_at = 0;
+    }
+    // The capacity is a power of two, or the ceiling.
+    int64_t most = 2 * (int64_t)(unread->len + data.len) - (int64_t)unread->capacity;
+    if (most > 0)
+        RA_TRY(ra_budget_charge(budget, most, err));
+    int rc = ra_bytes_append(unread, data.data, data.len, err);
+    int64_t charged = call->unread_charged_bytes + (most > 0 ? most : 0);
+    ra_budget_release(budget, charged - (int64_t)unread->capacity);
+    call->unread_charged_bytes = (int64_t)unread->capacity;
+    return rc;
+}
+
+static void keep_unread(ra_call *call, ra_str data) {
+    ra_error err;
+    if (append_unread(call, data, &err) != 0)
+        ra_call_abort(call, &err);
+}
+
+static void end_input(ra_call *call) {
     ra_error err;
     if (!ra_deframer_is_between_messages(&call->in)) {
         ra_error_set(&err, RA_REASON_PROTOCOL, "the stream ends within a gRPC message");
@@ -341,8 +381,53 @@ void ra_call_on_half_close(ra_call *call) {
     }
 }
 
-void ra_call_consumed(ra_call *call, size_t bytes) {
-    call->held_bytes -= bytes < call->held_bytes ? bytes : call->held_bytes;
+// The method holds less than before: it gets what was received meanwhile.
+static void read_on(ra_call *call) {
+    size_t unread = call->unread.len - call->unread_at;
+    if (unread == 0 || call->is_deframing)
+        return;
+    ra_str rest = {(const char *)call->unread.data + call->unread_at, unread};
+    deframe(call, &rest);
+    call->owed_bytes += unread - rest.len;
+    call->unread_at += unread - rest.len;
+    if (call->phase != RA_CALL_OPEN || rest.len > 0)
+        return;
+    drop_unread(call);
+    if (call->is_half_closed)
+        end_input(call);
+}
+
+void ra_call_on_data(ra_call *call, const uint8_t *data, size_t bytes) {
+    ra_str rest = {(const char *)data, bytes};
+    if (call->unread.len == 0)
+        deframe(call, &rest);
+    call->owed_bytes += bytes - rest.len;
+    if (call->phase == RA_CALL_OPEN && rest.len > 0)
+        keep_unread(call, rest);
+    if (call->phase == RA_CALL_OPEN) {
+        refund(call);
+        return;
+    }
+    call->owed_bytes += rest.len;
+    if (call->phase == RA_CALL_HEADERS && call->owed_bytes > PLAIN_BODY_BYTES)
+        answer_plain(call);
+}
+
+void ra_call_on_half_close(ra_call *call) {
+    call->is_half_closed = true;
+    if (call->phase == RA_CALL_HEADERS && call->http_status)
+        answer_plain(call);
+    if (call->phase == RA_CALL_OPEN && call->unread.len == 0)
+        end_input(call);
+}
+
+void ra_call_consumed(ra_call *call, int64_t n_messages, size_t bytes) {
+    ra_assert(n_messages <= call->held_messages && bytes <= call->held_bytes);
+    call->held_messages -= n_messages;
+    call->held_bytes -= bytes;
+    if (call->phase != RA_CALL_OPEN)
+        return;
+    read_on(call);
     if (call->phase == RA_CALL_OPEN)
         refund(call);
 }

@@ -55,10 +55,15 @@ struct ra_call {
     ra_code code;
     int http_status;  // of a plain answer; 0: gRPC
     ra_deframer in;
+    ra_bytes unread;   // received behind the messages that the method holds
+    size_t unread_at;  // of it that is done with
+    int64_t unread_charged_bytes;
+    bool is_deframing;  // on_message is being called
     ra_out_queue out;
     int64_t charged_bytes;  // of messages and windows
-    size_t held_bytes;      // given to the method and not used up
-    size_t owed_bytes;      // of the stream's window, refunded when the method holds less
+    int64_t held_messages;  // given to the method and not used up
+    size_t held_bytes;
+    size_t owed_bytes;  // of the stream's window, refunded when the method holds less
     size_t hold_limit_bytes;
     int64_t started_ns;
     int64_t deadline_ns;

@@ -132,7 +132,7 @@ static void on_message(ra_call *call, ra_bytes *message, bool last) {
         rc = ra_error_set(&err, RA_REASON_LIMIT, "too many answers that were not read");
     if (rc == 0)
         rc = answer(call, ra_bytes_str(message), &err);
-    ra_call_consumed(call, message->len + RA_CALL_MESSAGE_BYTES);
+    ra_call_consumed(call, 1, message->len);
     ra_bytes_fini(message);
     if (rc != 0)
         ra_call_finish(call, &err);

@@ -87,12 +87,12 @@ void ra_call_finish(ra_call *call, const ra_error *err);
 // Whether the call has not ended yet, neither by ra_call_finish nor by a fault.
 bool ra_call_is_open(const ra_call *call);
 
-// Receive flow control: what was received is refunded by `consumed` (streaming methods) as it is
-// used up. ra_call_admit_upload raises the stream's window (G-33).
-// Each message or part counts RA_CALL_MESSAGE_BYTES more than its length, for what is kept about
-// it: a flood of empty ones is held back too.
-enum { RA_CALL_MESSAGE_BYTES = 256 };
-void ra_call_consumed(ra_call *call, size_t bytes);
+// Receive flow control of streaming methods: they say how many messages (or parts) and bytes of
+// those they have used up. Credit goes back to the client while they hold less than a window, and
+// they are given more while they hold fewer messages than a limit: a flood of empty ones stays as
+// it was received. May call on_message and on_half_close, but not from within on_message.
+// ra_call_admit_upload raises the stream's window (G-33).
+void ra_call_consumed(ra_call *call, int64_t n_messages, size_t bytes);
 void ra_call_admit_upload(ra_call *call);
 
 // A name of a call that other threads may keep and use.

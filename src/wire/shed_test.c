@@ -105,6 +105,56 @@ static void empty_data_is_shed(void **state) {
     assert_others_are_served();
 }
 
+// Message i has i % 4 bytes.
+static void fill_small_messages(size_t at, uint8_t *data, size_t bytes) {
+    static const uint8_t four[26] = {[9] = 1, [15] = 2, [22] = 3};
+    for (size_t i = 0; i < bytes; i++)
+        data[i] = four[(at + i) % sizeof four];
+}
+
+static void a_flood_of_small_messages_stays_as_received(void **state) {
+    (void)state;
+    client *c = open_client();
+    client_stream *s = calloc(1, sizeof *s);
+    s->fill = fill_small_messages;
+    s->body_bytes = 64000;  // within the first window
+    client_call(c, "/t.T/Hold", s, NULL, NULL);
+    client_run(c, 100);
+    assert_int_equal(s->body_at, 64000);
+    assert_int_equal(atomic_load(&server->held_messages), server->limits.held_messages);
+    client_free(c);
+    assert_others_are_served();
+}
+
+static void small_messages_come_as_earlier_ones_are_used_up(void **state) {
+    (void)state;
+    enum { N_FOURS = 250000 };
+    client *c = open_client();
+    client_stream *s = calloc(1, sizeof *s);
+    s->fill = fill_small_messages;
+    s->body_bytes = 26 * (size_t)N_FOURS;
+    client_wait(c, client_call(c, "/t.T/Lazy", s, NULL, NULL));
+    assert_true(client_has(s, "grpc-status: 0\n"));
+    assert_memory_equal(s->data + 5, "1500000 1000000", 15);
+    assert_true(atomic_load(&server->held_messages) <= server->limits.held_messages);
+    client_free(c);
+    test_wait_for(&server->ended, 1);
+    for (int i = 0; i < 2000 && ra_budget_used(&server->budget) > 0; i++)
+        usleep(1000);
+    assert_int_equal(ra_budget_used(&server->budget), 0);
+}
+
+static void a_stream_that_ends_within_an_unread_message_is_refused(void **state) {
+    (void)state;
+    client *c = open_client();
+    client_stream *s = calloc(1, sizeof *s);
+    s->fill = fill_small_messages;
+    s->body_bytes = 26 * 20000 - 1;
+    client_wait(c, client_call(c, "/t.T/Lazy", s, NULL, NULL));
+    assert_true(client_has(s, "grpc-status: 13\n"));
+    client_free(c);
+}
+
 static void a_client_that_pings_while_it_downloads_is_not_shed(void **state) {
     (void)state;
     client *c = open_client();
@@ -340,6 +390,11 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(floods_of_useless_frames_are_shed, start, stop),
         cmocka_unit_test_setup_teardown(empty_data_is_shed, start, stop),
+        cmocka_unit_test_setup_teardown(a_flood_of_small_messages_stays_as_received, start, stop),
+        cmocka_unit_test_setup_teardown(small_messages_come_as_earlier_ones_are_used_up, start,
+                                        stop),
+        cmocka_unit_test_setup_teardown(a_stream_that_ends_within_an_unread_message_is_refused,
+                                        start, stop),
         cmocka_unit_test_setup_teardown(a_client_that_pings_while_it_downloads_is_not_shed, start,
                                         stop),
         cmocka_unit_test_setup_teardown(rapid_resets_are_shed, start, stop),

@@ -21,6 +21,7 @@ typedef struct {
     atomic_int started, ended, cancelled;
     atomic_int posting;               // threads that will post to the wire
     atomic_int_least64_t held_bytes;  // that /t.T/Hold has and does not give back
+    atomic_int held_messages;         // of these; and most that a call of /t.T/Lazy had
     atomic_bool is_serving;
 } test_server;
 
@@ -129,7 +130,7 @@ static inline void upload_on_message(ra_call *call, ra_bytes *message, bool last
     upload->bytes += message->len;
     upload->messages += last;
     ra_call_account_of(call)->bytes += (int64_t)message->len;
-    ra_call_consumed(call, message->len + RA_CALL_MESSAGE_BYTES);
+    ra_call_consumed(call, 1, message->len);
     ra_bytes_fini(message);
 }
 
@@ -145,7 +146,51 @@ static inline void upload_on_half_close(ra_call *call) {
 static inline void hold_on_message(ra_call *call, ra_bytes *message, bool last) {
     (void)last;
     atomic_fetch_add(&test_server_of(call)->held_bytes, (int64_t)message->len);
+    atomic_fetch_add(&test_server_of(call)->held_messages, 1);
     ra_bytes_fini(message);
+}
+
+// As Upload, but uses a message up later.
+typedef struct {
+    test_upload upload;
+    int n_held;
+} test_lazy;
+
+typedef struct {
+    ra_post post;
+    size_t bytes;
+} test_lazy_message;
+
+static inline void lazy_on_start(ra_call *call) {
+    test_on_start(call);
+    ra_call_set_state(call, calloc(1, sizeof(test_lazy)));
+    ra_call_admit_upload(call);
+    ra_call_send_headers(call);
+}
+
+static inline void lazy_used_up(ra_call *call, ra_post *post) {
+    test_lazy_message *message = (test_lazy_message *)post;
+    if (call) {
+        test_lazy *lazy = ra_call_state(call);
+        lazy->n_held--;
+        ra_call_consumed(call, 1, message->bytes);
+    }
+    free(message);
+}
+
+static inline void lazy_on_message(ra_call *call, ra_bytes *message, bool last) {
+    test_lazy *lazy = ra_call_state(call);
+    test_server *server = test_server_of(call);
+    test_lazy_message *kept = calloc(1, sizeof *kept);
+    kept->post = (ra_post){.to = ra_call_get_ref(call), .fn = lazy_used_up};
+    kept->bytes = message->len;
+    lazy->upload.bytes += message->len;
+    lazy->upload.messages += last;
+    lazy->n_held++;
+    if (lazy->n_held > atomic_load(&server->held_messages))
+        atomic_store(&server->held_messages, lazy->n_held);
+    ra_bytes_fini(message);
+    ra_wire_post(server->wire, &kept->post);
 }
 
 static inline void hang_on_message(ra_call *call, ra_bytes *message, bool last) {
@@ -226,6 +271,9 @@ TEST_METHOD(test_up, "Upload", .streams_in = true, .part_bytes = 1 << 20,
             .on_half_close = upload_on_half_close, .on_end = test_on_end);
 TEST_METHOD(test_hold, "Hold", .streams_in = true, .part_bytes = 64 << 10,
             .on_start = test_on_start, .on_message = hold_on_message, .on_end = test_on_end);
+TEST_METHOD(test_lazily, "Lazy", .streams_in = true, .on_start = lazy_on_start,
+            .on_message = lazy_on_message, .on_half_close = upload_on_half_close,
+            .on_end = test_on_end);
 TEST_METHOD(test_hang, "Hang", .on_start = test_on_start, .on_message = hang_on_message,
             .on_end = test_on_end);
 TEST_METHOD(test_fail, "Fail", .streams_in = true, .on_start = test_on_start,
@@ -235,8 +283,9 @@ TEST_METHOD(test_post, "Post", .on_start = test_on_start, .on_message = post_on_
 TEST_METHOD(test_tell, "Tell", .on_start = test_on_start, .on_message = tell_on_message,
             .on_end = test_on_end);
 
-static const ra_method *const test_methods[] = {&test_echo, &test_down, &test_up,   &test_hold,
-                                                &test_hang, &test_fail, &test_post, &test_tell};
+static const ra_method *const test_methods[] = {&test_echo, &test_down,   &test_up,
+                                                &test_hold, &test_lazily, &test_hang,
+                                                &test_fail, &test_post,   &test_tell};
 
 static inline bool test_is_serving(void *context) {
     return atomic_load(&((test_server *)context)->is_serving);
