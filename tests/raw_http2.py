@@ -27,6 +27,7 @@ HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 HEALTH_WATCH = "/grpc.health.v1.Health/Watch"
 REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 DO_PUT = "/arrow.flight.protocol.FlightService/DoPut"
+DO_ACTION = "/arrow.flight.protocol.FlightService/DoAction"
 SERVING = bytes([8, 1])
 # HTTP/2 error codes.
 NO_ERROR, PROTOCOL_ERROR, CANCEL, ENHANCE_YOUR_CALM = 0, 1, 8, 11

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.flight as flight
 import pytest
 
+from raw_http2 import DO_ACTION, RawConnection, grpc_message
 from remote import Remote, by_command, by_id, by_name
 from serving import Server, ServerFailed, assert_one_clear_line, refused_start, server_binary
 
@@ -513,6 +514,60 @@ def test_server_ends_in_time_with_a_download_that_nobody_reads(
         assert time.monotonic() - started < 10
         with pytest.raises((pa.ArrowException, flight.FlightError)):
             reader.read_all()
+
+
+def test_watchers_do_not_hold_up_the_end(make_server: Callable[..., Server]) -> None:
+    server = make_server("--drain-timeout", "20s")
+    with Remote(server.uri) as remote:
+        events = remote.client.do_action(flight.Action("watch", b'{"after": 0}'))
+        remote.upload(SMALL, "t")
+        next(events)
+        started = time.monotonic()
+        server.stop()
+        assert time.monotonic() - started < 10
+        with pytest.raises(flight.FlightUnavailableError, match="shutting down"):
+            next(events)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_the_server_now(
+    make_server: Callable[..., Server], number: signal.Signals
+) -> None:
+    server = make_server("--drain-timeout", "20s")
+    with Remote(server.uri) as remote:
+        batch = pa.record_batch({"n": np.arange(400_000)})
+        remote.put(by_name("big"), batch.schema, [batch] * 30)
+        reader = remote.reader(by_name("big"))
+        next(reader)
+        started = time.monotonic()
+        os.kill(server.pid, signal.SIGTERM)
+        assert eventually(lambda: "stopping" in server.log)
+        time.sleep(0.2)
+        assert server.is_running
+        os.kill(server.pid, number)
+        server.wait()
+        assert time.monotonic() - started < 10
+    server.start()
+    with Remote(server.uri) as remote:
+        assert remote.info(by_name("big")).total_records == 30 * 400_000
+
+
+def test_a_second_shutdown_hurries_nobody(make_server: Callable[..., Server]) -> None:
+    server = make_server("--drain-timeout", "3s")
+    with Remote(server.uri) as remote:
+        batch = pa.record_batch({"n": np.arange(400_000)})
+        remote.put(by_name("big"), batch.schema, [batch] * 30)
+        reader = remote.reader(by_name("big"))
+        next(reader)
+        started = time.monotonic()
+        with RawConnection(server.host, server.port) as raw:
+            question = grpc_message(b"\n\x08shutdown")
+            raw.start(DO_ACTION, question)
+            assert eventually(lambda: "stopping" in server.log)
+            second = raw.start(DO_ACTION, question)  # the first GOAWAY is not read yet
+            assert raw.wait(second).grpc_status == 0
+        server.wait()
+        assert 2 < time.monotonic() - started < 10
 
 
 def test_log_has_one_line_per_call_and_names_the_flight(own_server: Server) -> None:

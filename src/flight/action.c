@@ -58,6 +58,7 @@ const ra_action ra_actions[] = {
      .json_body = true,
      .start = ra_action_watch,
      .on_output = ra_action_watch_output,
+     .on_drain = ra_action_watch_drain,
      .on_end = ra_action_watch_end},
     {.type = "CancelFlightInfo",
      .description = "Explicitly cancel a running FlightInfo.",

@@ -34,6 +34,7 @@ struct ra_action {
     // Answers now or later: sends Results and ends the call. On failure the caller ends it.
     int (*start)(ra_call *call, ra_action_call *action, ra_error *err);
     void (*on_output)(ra_call *call, ra_action_call *action);  // or NULL
+    void (*on_drain)(ra_call *call);                           // or NULL
     void (*on_end)(ra_action_call *action);                    // or NULL
 };
 
@@ -83,6 +84,7 @@ void ra_action_equals_end(ra_action_call *action);
 RA_MUST int ra_action_server_info(ra_call *call, ra_action_call *action, ra_error *err);
 RA_MUST int ra_action_watch(ra_call *call, ra_action_call *action, ra_error *err);
 void ra_action_watch_output(ra_call *call, ra_action_call *action);
+void ra_action_watch_drain(ra_call *call);
 void ra_action_watch_end(ra_action_call *action);
 RA_MUST int ra_action_cancel_flight_info(ra_call *call, ra_action_call *action, ra_error *err);
 RA_MUST int ra_action_renew_endpoint(ra_call *call, ra_action_call *action, ra_error *err);

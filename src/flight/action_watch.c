@@ -3,6 +3,7 @@
 #include "base/json_text.h"
 #include "base/os.h"
 #include "flight/action.h"
+#include "flight/request.h"
 
 enum { EVENTS_AT_ONCE = 32, PATTERN_BYTES = 512 };
 
@@ -111,7 +112,19 @@ static int read_watch(const ra_action_call *action, watch_state *watch, ra_error
     return 0;
 }
 
+static int fail_draining(ra_error *err) {
+    RA_FAIL(err, UNAVAILABLE, "the server is shutting down");
+}
+
+void ra_action_watch_drain(ra_call *call) {
+    ra_error err;
+    int rc = fail_draining(&err);
+    ra_reply_end(call, rc, &err);
+}
+
 int ra_action_watch(ra_call *call, ra_action_call *action, ra_error *err) {
+    if (atomic_load(&action->app->draining))
+        return fail_draining(err);
     watch_state *watch = ra_calloc(1, sizeof *watch);
     if (!watch)
         RA_FAIL(err, OUT_OF_MEMORY, "no memory for a request");

@@ -100,6 +100,12 @@ static void on_output(ra_call *call) {
         action->action->on_output(call, action);
 }
 
+static void on_drain(ra_call *call) {
+    const ra_action_call *action = ra_call_state(call);
+    if (action && action->action && action->action->on_drain)
+        action->action->on_drain(call);
+}
+
 static void on_end(ra_call *call, bool cancelled) {
     (void)cancelled;
     ra_action_call *action = ra_call_state(call);
@@ -114,4 +120,5 @@ const ra_method ra_method_do_action = {.path = RA_FLIGHT_PATH("DoAction"),
                                        .max_message_bytes = RA_SMALL_MESSAGE_BYTES,
                                        .on_message = on_message,
                                        .on_output = on_output,
+                                       .on_drain = on_drain,
                                        .on_end = on_end};

@@ -50,10 +50,10 @@ typedef void (*ra_outcome_fn)(void *context, ra_outcome *outcome);
 // the Flight's record.
 RA_MUST int ra_engine_run(ra_engine *engine, ra_plan *plan, ra_content *stream, ra_str caller,
                           ra_outcome_fn done, void *context, ra_waiter **out, ra_error *err);
-// Leaves a run whose answer is no longer wanted; the caller may not use the waiter afterwards. While
-// others wait for the run, it is theirs: true, and `done` will not be called. The last one to leave
-// cancels the run: false, and `done` is called when the run has really ended, with whatever came of
-// it. After `done` was called: false.
+// Leaves a run whose answer is no longer wanted; the caller may not use the waiter afterwards.
+// While others wait for the run, it is theirs: true, and `done` will not be called. The last one to
+// leave cancels the run: false, and `done` is called when the run has really ended, with whatever
+// came of it. After `done` was called: false.
 bool ra_waiter_leave(ra_waiter *waiter);
 
 #endif

@@ -2,6 +2,7 @@
 #include <jansson.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +11,13 @@
 
 #include "base/log.h"
 #include "base/os.h"
+#include "base/thread.h"
 #include "base/version.h"
 #include "server/server.h"
 
 enum { EXIT_USAGE = 2, HELP_CEILING = 64 * 1024 };
+// The draining thread's word to the main thread that it is done.
+enum { DRAINED = SIGUSR1 };
 
 static int fail(int exit_code, const ra_error *err) {
     fprintf(stderr, "remote-arrow-server: %s\n", err->message);
@@ -31,16 +35,18 @@ static int print_help(void) {
     return rc == 0 ? EXIT_SUCCESS : fail(EXIT_FAILURE, &err);
 }
 
-// A client's shutdown takes the same way as SIGTERM.
+// A client's shutdown takes the same way as SIGTERM, but a second one hurries nobody.
 static void stop_by_client(void *context) {
-    (void)context;
-    kill(getpid(), SIGTERM);
+    atomic_flag *asked = context;
+    if (!atomic_flag_test_and_set(asked))
+        kill(getpid(), SIGTERM);
 }
 
 static void block_signals(sigset_t *set) {
     sigemptyset(set);
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGINT);
+    sigaddset(set, DRAINED);
     sigprocmask(SIG_BLOCK, set, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
@@ -65,23 +71,49 @@ static void raise_descriptor_limit(void) {
         ra_log(RA_LOG_WARNING, "server", "the limit of open files cannot be raised");
 }
 
+static int wait_for_signal(const sigset_t *signals) {
+    int number = 0;
+    sigwait(signals, &number);
+    return number;
+}
+
+static void *drain_main(void *server) {
+    ra_server_drain(server);
+    kill(getpid(), DRAINED);
+    return NULL;
+}
+
+// Drains; another signal meanwhile closes all connections.
+static void drain(ra_server *server, const sigset_t *signals) {
+    pthread_t thread;
+    if (!ra_thread_start(&thread, "drain", drain_main, server)) {
+        ra_server_drain(server);
+        return;
+    }
+    while (wait_for_signal(signals) != DRAINED) {
+        ra_log(RA_LOG_INFO, "server", "stopping now");
+        ra_server_close_all(server);
+    }
+    pthread_join(thread, NULL);
+}
+
 static int serve(const ra_options *options) {
+    static atomic_flag asked = ATOMIC_FLAG_INIT;
     sigset_t signals;
     ra_error err;
     ra_server *server;
     block_signals(&signals);
     raise_descriptor_limit();
-    if (ra_server_start(options, stop_by_client, NULL, &server, &err) != 0)
+    if (ra_server_start(options, stop_by_client, &asked, &server, &err) != 0)
         return fail(err.reason == RA_REASON_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILURE, &err);
     bool is_ipv6 = strchr(options->host.text, ':') != NULL;
     printf("Server online: grpc+tcp://%s%s%s:%d\n", is_ipv6 ? "[" : "", options->host.text,
            is_ipv6 ? "]" : "", ra_server_port(server));
     fflush(stdout);
-    int signal_number;
-    sigwait(&signals, &signal_number);
-    ra_log(RA_LOG_INFO, "server", "stopping: %s",
-           signal_number == SIGINT ? "interrupted" : "terminated");
-    ra_server_stop(server);
+    int number = wait_for_signal(&signals);
+    ra_log(RA_LOG_INFO, "server", "stopping: %s", number == SIGINT ? "interrupted" : "terminated");
+    drain(server, &signals);
+    ra_server_free(server);
     ra_log(RA_LOG_INFO, "server", "stopped");
     return EXIT_SUCCESS;
 }

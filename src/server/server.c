@@ -140,7 +140,7 @@ static int start_wire(ra_server *server, void (*stop)(void *context), void *cont
 // The I/O threads end first, as they hand tasks to the workers. Whoever may still post to the wire
 // ends next: jobs, workers, the catalog's answers. The wire runs what was posted when it is freed,
 // which gives back the last contents.
-static void server_free(ra_server *server) {
+void ra_server_free(ra_server *server) {
     ra_wire_stop(server->app.wire);
     ra_workers_free(server->workers);
     ra_workers_free(server->jobs);
@@ -187,7 +187,7 @@ int ra_server_start(const ra_options *options, void (*stop)(void *context), void
     *out = server;
     return 0;
 fail:
-    server_free(server);
+    ra_server_free(server);
     return rc;
 }
 
@@ -195,8 +195,11 @@ int ra_server_port(const ra_server *server) {
     return ra_wire_port(server->app.wire);
 }
 
-void ra_server_stop(ra_server *server) {
+void ra_server_drain(ra_server *server) {
     atomic_store(&server->app.draining, true);
     ra_wire_drain(server->app.wire, (int)server->options->drain_timeout.number);
-    server_free(server);
+}
+
+void ra_server_close_all(ra_server *server) {
+    ra_wire_close_all(server->app.wire);
 }

@@ -12,7 +12,11 @@ typedef struct ra_server ra_server;
 RA_MUST int ra_server_start(const ra_options *options, void (*stop)(void *context), void *context,
                             ra_server **out, ra_error *err);
 int ra_server_port(const ra_server *server);
-// Takes no more calls, lets running ones finish until the drain timeout, closes everything.
-void ra_server_stop(ra_server *server);
+// Takes no more calls and lets running ones finish, until the drain timeout.
+void ra_server_drain(ra_server *server);
+// Ends the calls that run; a drain that goes on in another thread returns soon.
+void ra_server_close_all(ra_server *server);
+// After a drain: ends jobs and threads, closes everything.
+void ra_server_free(ra_server *server);
 
 #endif

@@ -511,6 +511,12 @@ void ra_calls_settle(ra_connection *connection) {
     tell_finished(connection);
 }
 
+void ra_calls_drain(ra_connection *connection) {
+    for (ra_call *call = connection->calls; call; call = call->next)
+        if (call->phase == RA_CALL_OPEN && call->method->on_drain)
+            call->method->on_drain(call);
+}
+
 void ra_calls_resume(ra_connection *connection) {
     for (ra_call *call = connection->calls; call; call = call->next)
         if (call->out.bytes > 0 && !call->wants_room)

@@ -85,6 +85,9 @@ void ra_call_on_half_close(ra_call *call);
 // Between turns of the session: tells finished methods, asks for output where there is room.
 void ra_calls_settle(ra_connection *connection);
 
+// The server drains: tells the methods of open calls.
+void ra_calls_drain(ra_connection *connection);
+
 // Windows or settings changed: calls whose DATA waited for that are asked again.
 void ra_calls_resume(ra_connection *connection);
 

@@ -155,6 +155,7 @@ void ra_connection_drain(ra_connection *connection) {
         set_timer(connection, connection->io->wire->limits.goaway_ms);
         if (!ra_session_say_leaving(connection))
             ra_connection_kill(connection);
+        ra_calls_drain(connection);
         ra_connection_touch(connection);
     }
 }

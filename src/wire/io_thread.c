@@ -42,7 +42,9 @@ static void wake(ra_io_thread *io) {
 }
 
 void ra_io_order_to(ra_io_thread *io, ra_io_order order) {
-    atomic_store(&io->order, order);
+    int before = atomic_load(&io->order);
+    while (before < (int)order && !atomic_compare_exchange_weak(&io->order, &before, (int)order))
+        continue;
     wake(io);
 }
 

@@ -62,7 +62,7 @@ typedef struct ra_io_thread {
 RA_MUST int ra_io_init(ra_io_thread *io, ra_wire *wire, uint32_t index, ra_error *err);
 // Starts the thread, once all are set up: each gives connections to the others. UNAVAILABLE.
 RA_MUST int ra_io_start(ra_io_thread *io, ra_error *err);
-// Gives an order; the thread sees it soon.
+// Gives an order, unless a further one was given already; the thread sees it soon. Any thread.
 void ra_io_order_to(ra_io_thread *io, ra_io_order order);
 // Waits for the end of a thread that was ordered to STOP; nothing if it was never started.
 void ra_io_join(ra_io_thread *io);

@@ -129,6 +129,10 @@ void ra_wire_drain(ra_wire *wire, int timeout_ms) {
         continue;
 }
 
+void ra_wire_close_all(ra_wire *wire) {
+    order_all(wire, RA_IO_CLOSE_ALL);
+}
+
 void ra_wire_stop(ra_wire *wire) {
     if (!wire)
         return;

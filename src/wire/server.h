@@ -30,6 +30,8 @@ typedef struct ra_method {
     void (*on_half_close)(ra_call *call);
     // There is room for output again, after ra_call_send returned false or ra_call_want_output.
     void (*on_output)(ra_call *call);
+    // The server has begun to drain: what would go on for ever ends here (ra_call_finish).
+    void (*on_drain)(ra_call *call);
     // The call is over, however it ended: release what ra_call_set_state gave. Last callback.
     // `cancelled`: by the client, a lost connection or the deadline, before trailers were queued.
     void (*on_end)(ra_call *call, bool cancelled);
@@ -148,6 +150,8 @@ RA_MUST int ra_wire_start(const ra_wire_options *options, ra_wire **out, ra_erro
 int ra_wire_port(const ra_wire *wire);
 // Stops accepting, sends GOAWAY (G-26), waits for calls until `timeout_ms`, closes all.
 void ra_wire_drain(ra_wire *wire, int timeout_ms);
+// Closes all connections now, also while another thread drains, whose wait ends then. Any thread.
+void ra_wire_close_all(ra_wire *wire);
 // Ends the I/O threads, after ra_wire_drain; posts wait from now on. What the threads hand to
 // workers therefore always finds them: free those after this and before ra_wire_free. NULL is
 // allowed.
