@@ -413,6 +413,84 @@ def test_one_upload_or_query_gets_a_quarter_of_the_memory(
         assert remote.get(by_name("fits")).num_rows == 5_000_000
 
 
+def states(remote: Remote, name: str) -> list[str]:
+    """What the action `versions`, GetFlightInfo and ListFlights say of a Flight."""
+    listed = next(i for i in remote.flights(name=name))
+    return [
+        *(v["state"] for v in remote.action("versions", name=name)["versions"]),
+        remote.about(by_name(name))["state"],
+        json.loads(listed.app_metadata)["state"],
+    ]
+
+
+def assert_lost(remote: Remote, name: str) -> None:
+    """Downloads of a Flight and commands on it are DATA_LOSS and name it."""
+    for what in (remote.info(by_name(name)), {"from": {"name": name}, "do": [{"drop_null": {}}]}):
+        with pytest.raises(flight.FlightInternalError, match=name):
+            remote.get(what)
+        assert remote.error["reason"] == "DATA_LOSS"
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_flight_whose_newest_version_is_lost_is_failed_until_it_is_replaced(
+    make_server: Callable[..., Server], is_cut: bool
+) -> None:
+    server = make_server()
+    with Remote(server.uri) as remote:
+        remote.upload(SMALL, "t")
+        old = set(segments(server))
+        remote.upload(pa.table({"n": [4]}), "t", if_exists="replace")
+        [lost] = set(segments(server)) - old
+        assert states(remote, "t") == ["ready"] * 4
+    server.stop()
+    if is_cut:
+        os.truncate(lost, 100)
+    else:
+        lost.unlink()
+    server.start()
+    with Remote(server.uri) as remote:
+        assert states(remote, "t") == ["ready", "failed", "failed", "failed"]
+        assert remote.info(by_name("t")).total_records == 1
+        assert_lost(remote, "t")
+        assert remote.get(by_name("t", 1)).equals(SMALL)
+        assert remote.about(by_name("t", 1))["state"] == "ready"
+        first = {"from": {"name": "t", "version": 1}, "do": [{"slice": {"offset": 1}}]}
+        assert remote.get(first).num_rows == 2
+        renamed = remote.action("rename", name="t", to="u")
+        assert (renamed["names"], renamed["state"]) == (["u"], "failed")
+        assert_lost(remote, "u")
+        with pytest.raises(flight.FlightInternalError):
+            remote.upload(SMALL, "u", if_exists="append")
+        put = remote.upload(SMALL, "u", if_exists="replace")
+        assert (put["version"], put["state"]) == (3, "ready")
+        assert states(remote, "u") == ["ready", "failed", "ready", "ready", "ready"]
+        assert remote.get(by_name("u")).equals(SMALL)
+
+
+def test_a_flight_found_damaged_while_the_server_runs_is_failed(
+    make_server: Callable[..., Server],
+) -> None:
+    server = make_server()
+    with Remote(server.uri) as remote:
+        remote.upload(pa.table({"s": ["precious", "more"]}), "t")
+        view = remote.about({"from": {"name": "t"}, "do": [{"select": {"columns": ["s"]}}]})["id"]
+        remote.upload(SMALL, "well")
+    server.stop()
+    [segment] = [f for f in segments(server) if b"precious" in f.read_bytes()]
+    segment.write_bytes(segment.read_bytes().replace(b"precious", b"Precious"))
+    server.start()
+    with Remote(server.uri) as remote:
+        assert states(remote, "t") == ["ready"] * 3
+        assert_lost(remote, "t")
+        assert states(remote, "t") == ["failed"] * 3
+        assert remote.about(by_id(view))["state"] == "failed"
+        assert states(remote, "well") == ["ready"] * 3
+        assert_lost(remote, "t")
+        remote.upload(SMALL, "t", if_exists="replace")
+        assert states(remote, "t") == ["failed", "ready", "ready", "ready"]
+        assert remote.get(by_name("t")).equals(SMALL)
+
+
 def segments(server: Server) -> list[Path]:
     """The segment files of a server."""
     folder = server.data_dir / ".remote-arrow" / "segments"

@@ -62,20 +62,6 @@ static int start_change(ra_call *call, ra_action_call *action, ra_change *change
     return rc;
 }
 
-// The id of a Flight that was found, but whose newest version is lost: it can still be deleted.
-static int64_t lost_flight_id(const ra_action_call *action, int64_t legacy_id) {
-    const json_t *id = json_object_get(action->json, "id");
-    const json_t *name = json_object_get(action->json, "name");
-    if (!name)
-        return id ? json_integer_value(id) : legacy_id;
-    ra_snapshot *snapshot = ra_store_snapshot(action->app->store);
-    const ra_flight *flight =
-        ra_snapshot_find(snapshot, (ra_str){json_string_value(name), json_string_length(name)});
-    int64_t found = flight ? flight->id : -1;
-    ra_snapshot_unref(snapshot);
-    return found;
-}
-
 // The Flight that the body names: JSON, or (legacy) the id as text.
 static int named_flight(const ra_action_call *action, const char *const *allowed, int64_t *id,
                         ra_error *err) {
@@ -86,10 +72,6 @@ static int named_flight(const ra_action_call *action, const char *const *allowed
                 RA_STR_ARG(action->body));
     int rc = action->json ? ra_action_find_flight(action, allowed, &flight, &version, err)
                           : ra_store_get(action->app->store, *id, 0, &flight, &version, err);
-    if (rc == RA_DATA_LOSS) {
-        *id = lost_flight_id(action, *id);
-        return *id >= 0 ? 0 : rc;
-    }
     RA_TRY(rc);
     *id = flight->id;
     ra_flight_unref(flight);

@@ -9,6 +9,7 @@
 #include "base/version.h"
 #include "flight/action.h"
 #include "flight/descriptor.h"
+#include "flight/flight_info.h"
 #include "flight/request.h"
 #include "wire/protobuf.h"
 
@@ -18,9 +19,9 @@ static json_t *version_json(const ra_version *version, const ra_version *newest)
     char created[RA_TIME_TEXT_BYTES];
     ra_time_text(version->created_ns, created);
     const ra_content *content = version->content;
-    return json_pack("{s:I, s:I, s:I, s:s, s:b}", "version", (json_int_t)version->number, "rows",
-                     (json_int_t)content->n_rows, "bytes", (json_int_t)content->n_bytes, "created",
-                     created, "schema_equal",
+    return json_pack("{s:I, s:s, s:I, s:I, s:s, s:b}", "version", (json_int_t)version->number,
+                     "state", ra_version_state(version), "rows", (json_int_t)content->n_rows,
+                     "bytes", (json_int_t)content->n_bytes, "created", created, "schema_equal",
                      (int)ra_schema_equal(content->schema, newest->content->schema, false));
 }
 

@@ -30,7 +30,9 @@ static int send_version(ra_call *call, get_call *get, const ra_target *target, r
     ra_version *version;
     RA_TRY(ra_target_find(ra_app_of(call)->store, target, &flight, &version, err));
     ra_flight_touch(flight);
-    int rc = ra_sender_start(call, flight, version, version->content, &get->sender, err);
+    int rc = ra_version_check_lost(flight, version, err);
+    if (rc == 0)
+        rc = ra_sender_start(call, flight, version, version->content, &get->sender, err);
     ra_flight_unref(flight);
     ra_version_unref(version);
     return rc;

@@ -48,6 +48,10 @@ static int put_lineage(ra_str lineage, ra_bytes *out, ra_error *err) {
     return ra_bytes_append(out, lineage.data, lineage.len, err);
 }
 
+const char *ra_version_state(const ra_version *version) {
+    return ra_version_is_failed(version) ? "failed" : "ready";
+}
+
 int ra_flight_json(const ra_flight *flight, const ra_version *version, bool with_lineage,
                    ra_bytes *out, ra_error *err) {
     RA_TRY(ra_bytes_printf(out, err, "{\"id\": %" PRId64 ", \"uid\": \"", flight->id));
@@ -60,7 +64,8 @@ int ra_flight_json(const ra_flight *flight, const ra_version *version, bool with
     RA_TRY(ra_bytes_printf(out, err, ", \"created_by\": "));
     RA_TRY(ra_json_put_string(out, flight->created_by, err));
     RA_TRY(put_time(out, "last_used", atomic_load(flight->last_used_ns), err));
-    RA_TRY(ra_bytes_printf(out, err, ", \"state\": \"ready\", \"kept\": %s, \"combined\": %s",
+    RA_TRY(ra_bytes_printf(out, err, ", \"state\": \"%s\", \"kept\": %s, \"combined\": %s",
+                           ra_version_state(version),
                            flight->kept || flight->kind == RA_KIND_DATASET ? "true" : "false",
                            version->content->combined ? "true" : "false"));
     if (with_lineage && flight->lineage.len > 0)

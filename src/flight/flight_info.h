@@ -8,6 +8,9 @@
 
 enum { RA_TRAILER_JSON_BYTES = 4096 };
 
+// "ready", or "failed" when a file of the version is known to be missing or damaged.
+const char *ra_version_state(const ra_version *version);
+
 // Appends the JSON of app_metadata: id, uid, version, kind, names, times, state, kept and, if asked
 // for, the lineage. Pure ASCII.
 RA_MUST int ra_flight_json(const ra_flight *flight, const ra_version *version, bool with_lineage,

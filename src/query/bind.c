@@ -96,25 +96,33 @@ static int check_uid(const source *s, const ra_version *version, ra_error *err) 
             version->flight_id);
 }
 
-// All inputs of a command come from its snapshot; the store words what is not there.
-static int find_source(ra_binder *b, const source *s, ra_version **out, ra_error *err) {
-    ra_flight *flight =
+// All inputs of a command come from its snapshot; the store words what is not there. References.
+static int look_up(ra_binder *b, const source *s, ra_flight **flight, ra_version **version,
+                   ra_error *err) {
+    ra_flight *found =
         s->by_id ? ra_snapshot_get(b->snapshot, s->id) : ra_snapshot_find(b->snapshot, s->name);
-    ra_version *version = flight ? find_version(flight, s->version) : NULL;
-    if (version && !version->is_lost) {
-        ra_flight_touch(flight);
-        *out = ra_version_ref(version);
-    } else {
-        ra_flight *found;
-        if (s->by_id)
-            RA_TRY(ra_store_get(b->store, s->id, s->version, &found, out, err));
-        else
-            RA_TRY(ra_store_find(b->store, s->name, s->version, &found, out, err));
-        ra_flight_unref(found);
+    ra_version *of_it = found ? find_version(found, s->version) : NULL;
+    if (of_it) {
+        *flight = ra_flight_ref(found);
+        *version = ra_version_ref(of_it);
+        return 0;
     }
+    if (s->by_id)
+        return ra_store_get(b->store, s->id, s->version, flight, version, err);
+    return ra_store_find(b->store, s->name, s->version, flight, version, err);
+}
+
+static int find_source(ra_binder *b, const source *s, ra_version **out, ra_error *err) {
+    ra_flight *flight;
+    RA_TRY(look_up(b, s, &flight, out, err));
     int rc = check_uid(s, *out, err);
-    if (rc != 0)
+    if (rc == 0)
+        rc = ra_version_check_lost(flight, *out, err);
+    if (rc == 0)
+        ra_flight_touch(flight);
+    else
         ra_version_unref(*out);
+    ra_flight_unref(flight);
     return rc;
 }
 

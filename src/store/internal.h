@@ -22,7 +22,9 @@ struct ra_store {
     atomic_int_least64_t n_segments;  // live ra_segments, for leak checks
     atomic_int_least64_t segment_bytes;
     atomic_int_least64_t open_segments;
-    atomic_int_least64_t spool_bytes;  // of large messages on their way in; their files have no name
+    atomic_int_least64_t n_damaged_segments;
+    atomic_int_least64_t
+        spool_bytes;  // of large messages on their way in; their files have no name
 };
 
 // Notes a failed fsync: the store is read-only from now on; logs it once.

@@ -90,9 +90,10 @@ static int publish_version(ra_transaction *t, ra_request *request, const ra_flig
 
 static int append(ra_transaction *t, ra_request *request, ra_flight *old, ra_error *err) {
     const ra_version *newest = ra_flight_newest(old);
-    if (newest->is_lost)
-        RA_FAIL(err, DATA_LOSS, "Flight %" PRId64 ": a file of version %" PRId64 " is missing",
-                old->id, newest->number);
+    if (ra_version_is_failed(newest))
+        RA_FAIL(err, DATA_LOSS,
+                "Flight %" PRId64 ": a file of version %" PRId64 " is missing or damaged", old->id,
+                newest->number);
     ra_content *both[] = {newest->content, request->change.content}, *joined;
     RA_TRY(ra_content_concat(both, 2, &joined, err));
     int rc = publish_version(t, request, old, joined, err);
@@ -108,7 +109,7 @@ static bool equal_content(const ra_content *a, const ra_content *b) {
 static int reuse(ra_transaction *t, ra_request *request, ra_flight *flight, ra_error *err) {
     const ra_change *change = &request->change;
     const ra_version *newest = ra_flight_newest(flight);
-    if (newest->is_lost || !equal_content(newest->content, change->content))
+    if (ra_version_is_failed(newest) || !equal_content(newest->content, change->content))
         return ra_flight_fail_exists(flight, change->name, " with other content", err);
     // Who uploads a table may rely on it being on disk.
     if (change->kind == RA_KIND_DATASET && flight->kind == RA_KIND_RESULT)

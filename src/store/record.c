@@ -1,6 +1,7 @@
 #include "store/record.h"
 
 #include "base/os.h"
+#include "store/internal.h"
 
 // When a Flight was used last, shared by all records of it.
 typedef struct {
@@ -138,6 +139,19 @@ int ra_version_new(const ra_flight *of, int64_t number, int64_t created_ns, ra_c
     version->created_ns = created_ns;
     version->content = ra_content_ref(content);
     return 0;
+}
+
+bool ra_version_is_failed(const ra_version *version) {
+    const ra_content *content = version->content;
+    if (version->is_lost)
+        return true;
+    if (atomic_load_explicit(&content->store->n_damaged_segments, memory_order_relaxed) == 0)
+        return false;
+    for (int i = 0; i < content->n_parts; i++) {
+        if (atomic_load_explicit(&content->parts[i].segment->damaged, memory_order_relaxed))
+            return true;
+    }
+    return false;
 }
 
 ra_version *ra_version_ref(ra_version *version) {

@@ -155,8 +155,11 @@ static void a_dataset_without_its_file_is_listed_as_lost(void **state) {
         ra_error err;
         int64_t id = testing_find(t, "a");
         assert_int_equal(id, i);
-        assert_int_equal(ra_store_find(t->store, RA_STR("a"), 0, &flight, &version, &err),
-                         RA_DATA_LOSS);
+        testing_check(ra_store_find(t->store, RA_STR("a"), 0, &flight, &version, &err), &err);
+        assert_true(ra_version_is_failed(version));
+        assert_int_equal(ra_version_check_lost(flight, version, &err), RA_DATA_LOSS);
+        ra_flight_unref(flight);
+        ra_version_unref(version);
         assert_non_null(strstr(err.message, i == 0 ? "Flight 0 'a'" : "Flight 1 'a'"));
         assert_int_equal(err.flight, id);
         // It can be replaced, appended to not.

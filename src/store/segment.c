@@ -98,6 +98,8 @@ static void destroy(ra_segment *segment) {
     }
     if (!segment->in_memory && !atomic_load(&segment->adopted))
         remove_file(segment);
+    if (atomic_load(&segment->damaged))
+        atomic_fetch_sub(&store->n_damaged_segments, 1);
     atomic_fetch_sub(&store->n_segments, 1);
     atomic_fetch_sub(&store->segment_bytes, segment->file_bytes);
     free_memory(segment);
@@ -176,6 +178,11 @@ int ra_segment_set_app_metadata(ra_segment *segment, int batch, ra_span bytes, r
     segment->app_metadata[batch] = blob;
     segment->entries[segment->n_dictionaries + batch].app_metadata_bytes = bytes.bytes;
     return 0;
+}
+
+void ra_segment_note_damage(ra_segment *segment) {
+    if (!atomic_exchange(&segment->damaged, true))
+        atomic_fetch_add(&segment->store->n_damaged_segments, 1);
 }
 
 static int sync_file(ra_segment *segment, ra_error *err) {

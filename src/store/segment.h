@@ -44,6 +44,7 @@ struct ra_segment {
     atomic_uchar *verified;    // one an entry: checksum was right since start
     atomic_bool adopted;  // a catalog row refers to it: the file stays when the last reference goes
     atomic_bool synced;   // file and directory were synced
+    atomic_bool damaged;  // since start its file was found missing, cut short or with other bytes
     int64_t n_uses;       // parts of catalog rows that refer to it; the catalog thread's
     bool in_memory;       // has no file: `map` is its own memory, charged to the store's budget
     bool placed;          // in segments_dir; until its writer finishes it is in tmp_dir
@@ -109,6 +110,9 @@ RA_MUST int ra_segment_fault_in(ra_segment *segment, int64_t offset, int64_t byt
 static inline int64_t ra_segment_entry_end(const ra_segment_entry *entry) {
     return entry->body_offset + entry->body_bytes;
 }
+
+// Notes that the file was found damaged: the versions that it belongs to count as failed.
+void ra_segment_note_damage(ra_segment *segment);
 
 // Decodes batch `i` under `schema`, which has the types of the segment's. Verified at first use;
 // the result keeps the mapping. The caller has a reference. Worker thread.

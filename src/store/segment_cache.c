@@ -126,18 +126,21 @@ void ra_segment_cache_remove(ra_segment_cache *cache, ra_segment *segment) {
     pthread_mutex_unlock(&cache->lock);
 }
 
-static int fail_open(const char *path, int rc, ra_error *err) {
+static int fail_open(ra_segment *segment, const char *path, int rc, ra_error *err) {
     if (access(path, F_OK) == 0)
         return rc;
+    ra_segment_note_damage(segment);
     RA_FAIL(err, DATA_LOSS, "%s is missing", path);
 }
 
 static int map_file(ra_segment *segment, int fd, const char *path, const uint8_t **map,
                     ra_error *err) {
     struct stat st;
-    if (fstat(fd, &st) != 0 || st.st_size < segment->file_bytes)
+    if (fstat(fd, &st) != 0 || st.st_size < segment->file_bytes) {
+        ra_segment_note_damage(segment);
         RA_FAIL(err, DATA_LOSS, "%s has %" PRId64 " of %" PRId64 " bytes", path,
                 (int64_t)st.st_size, segment->file_bytes);
+    }
     return ra_os_map(fd, (size_t)segment->file_bytes, map, err);
 }
 
@@ -148,7 +151,7 @@ static int open_file(ra_segment *segment, ra_error *err) {
     int fd;
     int rc = ra_os_open(path, O_RDONLY, 0, &fd, err);
     if (rc != 0)
-        return fail_open(path, rc, err);
+        return fail_open(segment, path, rc, err);
     const uint8_t *map;
     rc = map_file(segment, fd, path, &map, err);
     if (rc != 0) {

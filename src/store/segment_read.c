@@ -7,7 +7,8 @@
 #include "store/internal.h"
 #include "store/mapped_io.h"
 
-static int fail_read(const ra_segment *segment, int64_t offset, const char *what, ra_error *err) {
+static int fail_read(ra_segment *segment, int64_t offset, const char *what, ra_error *err) {
+    ra_segment_note_damage(segment);
     RA_FAIL(err, DATA_LOSS, "segment %016" PRIx64 ".arrow: %s at offset %" PRId64, segment->id,
             what, offset);
 }

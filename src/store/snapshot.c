@@ -86,17 +86,24 @@ static int pick_version(const ra_flight *flight, int64_t number, ra_version **ou
         if (flight->versions[i]->number == number)
             *out = flight->versions[i];
     }
-    if (*out && !(*out)->is_lost)
-        return 0;
-    int rc;
     if (*out)
-        rc = ra_error_set(err, RA_REASON_DATA_LOSS,
-                          "%s: a file of version %" PRId64 " is missing or damaged", text,
-                          (*out)->number);
-    else
-        rc = ra_error_set(err, RA_REASON_FLIGHT_NOT_FOUND,
+        return 0;
+    int rc = ra_error_set(err, RA_REASON_FLIGHT_NOT_FOUND,
                           "%s has no version %" PRId64 "; there are %" PRId64 " to %" PRId64, text,
                           number, flight->versions[0]->number, ra_flight_newest(flight)->number);
+    if (err)
+        err->flight = flight->id;
+    return rc;
+}
+
+int ra_version_check_lost(const ra_flight *flight, const ra_version *version, ra_error *err) {
+    if (!version->is_lost)
+        return 0;
+    char text[300];
+    print_flight(flight, text, sizeof text);
+    int rc = ra_error_set(err, RA_REASON_DATA_LOSS,
+                          "%s: a file of version %" PRId64 " is missing or damaged", text,
+                          version->number);
     if (err)
         err->flight = flight->id;
     return rc;

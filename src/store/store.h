@@ -35,11 +35,13 @@ typedef struct ra_version {
     uint8_t uid[16];  // the Flight's
     int64_t number;   // 1, 2, 3 …
     int64_t created_ns;
-    bool is_lost;  // a file of the content was missing or cut short at start: DATA_LOSS when asked
+    bool is_lost;  // a file of the content was missing or cut short at start
     ra_content *content;
 } ra_version;
 ra_version *ra_version_ref(ra_version *version);
 void ra_version_unref(ra_version *version);
+// Whether a file of it is known to be missing or damaged: since the start, or since it was read.
+bool ra_version_is_failed(const ra_version *version);
 
 // A Flight as one snapshot has it. Immutable, shared; a change makes a new one.
 typedef struct ra_flight {
@@ -81,11 +83,16 @@ ra_flight *ra_snapshot_find_command(const ra_snapshot *snapshot, const uint8_t k
 int64_t ra_snapshot_sequence(const ra_snapshot *snapshot);  // of the newest event
 
 // Look-ups that word the error: FLIGHT_NOT_FOUND "Flight 7 does not exist" / "Flight 'x' …",
-// FLIGHT_DELETED; version 0 = newest, unknown version FLIGHT_NOT_FOUND. References.
+// FLIGHT_DELETED; version 0 = newest, unknown version FLIGHT_NOT_FOUND. References; the version may
+// be lost.
 RA_MUST int ra_store_get(ra_store *store, int64_t id, int64_t version, ra_flight **flight,
                          ra_version **out, ra_error *err);
 RA_MUST int ra_store_find(ra_store *store, ra_str name, int64_t version, ra_flight **flight,
                           ra_version **out, ra_error *err);
+// DATA_LOSS naming the Flight when the version's content is lost, which reading would find out
+// late. What was damaged since the start is left to the reader: other batches may be intact.
+RA_MUST int ra_version_check_lost(const ra_flight *flight, const ra_version *version,
+                                  ra_error *err);
 
 // 1-255 bytes of UTF-8, no control characters, not beginning with '#' or '@'. INVALID_ARGUMENT.
 RA_MUST int ra_name_check(ra_str name, ra_error *err);
