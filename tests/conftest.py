@@ -12,12 +12,30 @@ from remote import Remote
 from serving import Server, server_binary
 
 MakeServer = Callable[..., Server]
+Report = Callable[[str], None]
+MEASURED = pytest.StashKey[list[str]]()
 
 
 def pytest_sessionstart() -> None:
     """Ends at once, with one message, when there is no server to test."""
     if not server_binary().exists():
         pytest.exit(f"{server_binary()} is not there: run make, or set RA_SERVER", returncode=1)
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> Report:
+    """Takes lines to be shown at the end of the run, whatever becomes of the tests."""
+    lines = request.config.stash.setdefault(MEASURED, [])
+    return lambda line: lines.append(f"{request.node.name}: {line}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Shows what tests measured."""
+    lines = terminalreporter.config.stash.get(MEASURED, [])
+    if lines:
+        terminalreporter.section("measured")
+    for line in lines:
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

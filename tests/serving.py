@@ -82,6 +82,17 @@ class Server:
 
         Raises ServerFailed when it ends first or takes longer than START_TIMEOUT_S.
         """
+        log_start = self.begin_start()
+        line = self._read_line(START_TIMEOUT_S)
+        match = READY_LINE.match(line)
+        if match is None:
+            exit_code = self._end_process()
+            log_text = self.log_path.read_bytes()[log_start:].decode(errors="replace")
+            raise ServerFailed(f"no ready line but {line!r}", exit_code, log_text)
+        self.uri, self.host, self.port = match[1], match[2], int(match[3])
+
+    def begin_start(self) -> int:
+        """Starts the process and leaves it alone; the length of the log before it."""
         if not server_binary().exists():
             raise ServerFailed(f"{server_binary()} is not there: run make", None, "")
         with self.log_path.open("ab") as log:
@@ -94,13 +105,7 @@ class Server:
                 env=self.env,
                 text=True,
             )
-        line = self._read_line(START_TIMEOUT_S)
-        match = READY_LINE.match(line)
-        if match is None:
-            exit_code = self._end_process()
-            log_text = self.log_path.read_bytes()[log_start:].decode(errors="replace")
-            raise ServerFailed(f"no ready line but {line!r}", exit_code, log_text)
-        self.uri, self.host, self.port = match[1], match[2], int(match[3])
+        return log_start
 
     @property
     def pid(self) -> int:
