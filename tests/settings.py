@@ -10,3 +10,5 @@ EXAMPLES = int(os.environ.get("RA_EXAMPLES", "100"))
 ROUNDS = int(os.environ.get("RA_ROUNDS", "5"))
 # How long the side-by-side test runs.
 SECONDS = float(os.environ.get("RA_SECONDS", "5"))
+# Reads that publish nothing.
+READS = int(os.environ.get("RA_READS", "2000"))
