@@ -17,6 +17,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ from measure import (
 from processes import CpuOf, Peer, build_tools, downloading, peak_heap, run_tool
 from remote import Json, Remote, by_command, by_id, by_name
 from serving import Server
+from side_by_side import WINDOW_S, gather
 
 QUICK = os.environ.get("RA_BENCH_QUICK") == "1"
 ROUNDS = 3 if QUICK else 11
@@ -47,7 +49,11 @@ TABLE_BYTES = (32 if QUICK else 640) * 1_000_000
 SMALL_CALLS = 300 if QUICK else 3_000
 LOAD_SECONDS = 0.5 if QUICK else 3.0
 ROWS = 1_000_000 if QUICK else 10_000_000
-MANY_FLIGHTS = 300 if QUICK else 10_000
+FEW_FLIGHTS = 101
+MANY_FLIGHTS = (300, 600) if QUICK else (10_000, 100_000)
+MAKERS = 8  # connections that make them
+CROWD_SECONDS = 5.0 if QUICK else 60.0
+CROWD_PROCESSES = 4
 FIXED_HEAP_BYTES = 64_000_000
 
 
@@ -569,32 +575,94 @@ def growth_in_rows(bench: Bench) -> Iterator[Row]:
         yield Row("rows", what, *texts, [large / small], at_most(1.2, 1.5))
 
 
+def make_flights(uri: str, numbers: range) -> None:
+    """Uploads a table of three rows for each number, over several connections."""
+    batch = pa.record_batch({"n": [1, 2, 3]})
+
+    def some(first: int) -> None:
+        with Remote(uri) as client:
+            for i in numbers[first::MAKERS]:
+                upload(client.client, f"flight {i}", [batch])
+
+    with ThreadPoolExecutor(MAKERS) as pool:
+        list(pool.map(some, range(MAKERS)))
+
+
+def beside_few(n: int, many: Remote, one: Remote, few: Remote) -> Iterator[Row]:
+    """Small calls of a server with n Flights and of one with 1 or FEW_FLIGHTS, in turns."""
+
+    def list_page(client: Remote, after: int) -> int:
+        return len(client.flights(after=after, limit=100))
+
+    # In a list the last page is the one that is furthest from the beginning.
+    assert list_page(many, n - 101) == list_page(few, 0) == 100
+    last = by_name(f"flight {n - 1}")
+    calls: dict[str, list[Callable[[], object]]] = {
+        f"GetFlightInfo, {n:,} Flights / 1": [
+            *(lambda: many.info(by_id(n - 1)), lambda: one.info(by_id(0)))
+        ],
+        f"GetFlightInfo by name, {n:,} Flights / 1": [
+            *(lambda: many.info(last), lambda: one.info(by_name("flight 0")))
+        ],
+        f"ListFlights of 100, {n:,} Flights / {FEW_FLIGHTS}": [
+            *(lambda: list_page(many, n - 101), lambda: list_page(few, 0))
+        ],
+    }
+    for what, (ours, peer) in calls.items():
+        n_calls = SMALL_CALLS // ROUNDS // 3
+        turns = Turns.of(
+            ROUNDS,
+            lambda ours=ours: statistics.median(call_times(ours, n_calls)),
+            lambda peer=peer: statistics.median(call_times(peer, n_calls)),
+        )
+        texts = [millis(statistics.median(times)) for times in (turns.ours, turns.peer)]
+        yield Row("many", what, *texts, turns.shares(), at_most(1.5, 2))
+
+
 @case("many")
 def growth_in_flights(bench: Bench) -> Iterator[Row]:
-    """Small calls with many Flights against one; how long a start with them takes."""
-    server = bench.start("many", "--durability", "none")
-    with Remote(server.uri) as client:
-        schema = pa.schema([("n", pa.int64())])
-        batch = pa.record_batch({"n": [1, 2, 3]}, schema)
-        client.put(by_name("first"), schema, [batch])
-        ask = lambda: client.client.get_flight_info(by_id(0))  # noqa: E731
-        call_times(ask)
-        few = statistics.median(call_times(ask))
-        for i in range(MANY_FLIGHTS):
-            client.put(by_name(f"flight {i}"), schema, [batch])
-        many = statistics.median(call_times(ask))
-    yield Row(
-        *("many", f"GetFlightInfo, {MANY_FLIGHTS:,} Flights / 1", millis(many), millis(few)),
-        *([many / few], at_most(1.5, 2)),
-    )
+    """Small calls with many Flights against few; how long a start with them takes."""
+    servers = [bench.start(name, "--durability", "none") for name in ("many", "one", "few")]
+    server, one, few = servers
+    make_flights(one.uri, range(1))
+    make_flights(few.uri, range(FEW_FLIGHTS))
+    made = 0
+    for n, limit in zip(MANY_FLIGHTS, (at_most(2, 2), None)):
+        seconds = timed(lambda made=made, n=n: make_flights(server.uri, range(made, n)))
+        text = f"{(n - made) / seconds:,.0f} /s"
+        made = n
+        yield Row("many", f"uploads up to {n:,} Flights, s", text, "", [seconds], None)
+        with Remote(server.uri) as many, Remote(one.uri) as single, Remote(few.uri) as some:
+            yield from beside_few(n, many, single, some)
+        server.stop()
+        seconds = timed(server.start)
+        with Remote(server.uri) as client:
+            assert client.info(by_name(f"flight {n - 1}")).total_records == 3
+        text = f"{seconds:.2f} s"
+        yield Row("many", f"start with {n:,} Flights, s", text, "", [seconds], limit)
+    for running in servers:
+        running.stop()
+
+
+@case("beside")
+def small_calls_beside_a_crowd(bench: Bench) -> Iterator[Row]:
+    """p99 of small calls beside 16 clients that upload, ask and download, and a slow reader."""
+    server = bench.start("beside")
+    outcome = gather(server.uri, CROWD_SECONDS, n_people=16, n_processes=CROWD_PROCESSES)
     server.stop()
-    seconds = timed(server.start)
-    with Remote(server.uri) as client:
-        assert client.info(by_name(f"flight {MANY_FLIGHTS - 1}")).total_records == 3
-    server.stop()
-    text = f"{seconds:.2f} s"
-    what = f"start with {MANY_FLIGHTS:,} Flights, s"
-    yield Row("many", what, text, "", [seconds], at_most(2, 2))
+    if outcome.failures:
+        raise RuntimeError("\n".join(outcome.failures))
+    windows = [seconds * 1e3 for seconds in outcome.p99_by_window()]
+    times = outcome.seconds()
+    what = f"p99 of small calls in the worst {WINDOW_S:.0f} s, ms"
+    text = f"{quantile(times, 0.99) * 1e3:.1f} ms in all"
+    rounds = f"{sum(outcome.rounds):,} rounds"
+    yield Row("beside", what, text, rounds, [max(windows)], at_most(50, 50))
+    for name, calls in outcome.times.items():
+        seconds = [seconds for _, seconds in calls]
+        text = f"p50 {statistics.median(seconds) * 1e3:.1f} ms"
+        p99 = quantile(seconds, 0.99) * 1e3
+        yield Row("beside", f"p99 of {name}, ms", text, "", [p99], None)
 
 
 def describe_machine() -> str:
