@@ -155,13 +155,18 @@ fuzzers: $(FUZZERS)
 $(BUILD)/fuzz/%_fuzz: fuzz/%_fuzz.c $(call objects,$(MODULES))
 	clang-14 $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LIBS)
 
-# What takes longer than a normal run may.
+# What takes longer than a normal run may: half an hour and a bit on two cores.
+LONG_FUZZ_SECONDS ?= 300
+PYTEST_LONG := $(PYTEST) -o faulthandler_timeout=1800
 .PHONY: test-long
 test-long: build .venv/.done
-	RA_EXAMPLES=1000 RA_ROUNDS=100 RA_SECONDS=60 $(PYTEST) -o faulthandler_timeout=1800 \
-	    tests/test_roundtrip.py tests/test_crash.py \
-	    tests/test_side_by_side.py tests/test_methods.py
-	$(MAKE) --no-print-directory FUZZ_SECONDS=300 fuzz
+	RA_EXAMPLES=1000 RA_ROUNDS=100 RA_SECONDS=60 RA_READS=100000 $(PYTEST_LONG) \
+	    tests/test_roundtrip.py tests/test_crash.py tests/test_side_by_side.py \
+	    tests/test_unpublished.py tests/test_methods.py
+	$(MAKE) --no-print-directory SAN=address,undefined build
+	RA_SERVER=$(BUILD)/address-undefined/remote-arrow-server RA_ROUNDS=20 RA_SECONDS=20 \
+	    $(PYTEST_LONG) tests/test_crash.py tests/test_side_by_side.py
+	$(MAKE) --no-print-directory FUZZ_SECONDS=$(LONG_FUZZ_SECONDS) fuzz
 
 .PHONY: demo
 demo: build .venv/.done
