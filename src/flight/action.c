@@ -4,6 +4,9 @@
 
 #include "base/os.h"
 #include "flight/request.h"
+#include "query/json_writer.h"
+
+enum { ANSWER_CEILING = 64 * 1024 * 1024 };
 
 const ra_action ra_actions[] = {
     {.type = "delete",
@@ -137,12 +140,13 @@ int ra_action_send(ra_call *call, ra_str body, ra_error *err) {
 }
 
 int ra_action_reply_json(ra_call *call, json_t *json, ra_error *err) {
-    char *text = json ? json_dumps(json, JSON_ENSURE_ASCII | JSON_ENCODE_ANY) : NULL;
+    ra_bytes text;
+    ra_bytes_init(&text, ANSWER_CEILING);
+    int rc = ra_json_write(json, &text, err);
     json_decref(json);
-    if (!text)
-        RA_FAIL(err, OUT_OF_MEMORY, "no memory for an answer");
-    int rc = ra_action_send(call, ra_str_of(text), err);
-    ra_free(text);
+    if (rc == 0)
+        rc = ra_action_send(call, ra_bytes_str(&text), err);
+    ra_bytes_fini(&text);
     if (rc == 0)
         ra_call_finish(call, NULL);
     return rc;

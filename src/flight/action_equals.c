@@ -4,6 +4,7 @@
 #include "flight/action.h"
 #include "flight/client.h"
 #include "query/content_equal.h"
+#include "query/json_writer.h"
 
 typedef struct {
     ra_action_call *action;
@@ -89,28 +90,30 @@ static void right_done(ra_call *call, void *owner, const ra_answer *answer) {
 }
 
 // A source such as {"id": 3} becomes {"from": {"id": 3}}; nothing is published either way.
-static char *side_command(const json_t *side) {
-    json_t *command = json_object_get(side, "from")
-                          ? json_copy((json_t *)(uintptr_t)side)
-                          : json_pack("{s:O}", "from", (json_t *)(uintptr_t)side);
-    char *text = NULL;
-    if (command && json_object_set_new(command, "publish", json_false()) == 0)
-        text = json_dumps(command, 0);
+static int side_command(json_t *side, ra_bytes *out, ra_error *err) {
+    json_t *command = json_object();
+    int rc = json_object_get(side, "from") ? json_object_update(command, side)
+                                           : json_object_set(command, "from", side);
+    if (rc != 0 || json_object_set_new(command, "publish", json_false()) != 0)
+        rc = ra_error_set(err, RA_REASON_OUT_OF_MEMORY, "no memory for a request");
+    else
+        rc = ra_json_write(command, out, err);
     json_decref(command);
-    return text;
+    return rc;
 }
 
 static int start_side(ra_call *call, equals_state *equals, int side, const char *key,
                       ra_error *err) {
-    const json_t *json = json_object_get(equals->action->json, key);
+    json_t *json = json_object_get(equals->action->json, key);
     if (!json_is_object(json))
         RA_FAIL(err, INVALID_ARGUMENT, "\"%s\" must be a source or a command", key);
-    char *text = side_command(json);
-    if (!text)
-        RA_FAIL(err, OUT_OF_MEMORY, "no memory for a request");
-    int rc = ra_command_start(call, ra_str_of(text), RA_COMMAND_RUN, side ? right_done : left_done,
-                              equals, &equals->commands[side], err);
-    ra_free(text);
+    ra_bytes text;
+    ra_bytes_init(&text, RA_COMMAND_MESSAGE_BYTES);
+    int rc = side_command(json, &text, err);
+    if (rc == 0)
+        rc = ra_command_start(call, ra_bytes_str(&text), RA_COMMAND_RUN,
+                              side ? right_done : left_done, equals, &equals->commands[side], err);
+    ra_bytes_fini(&text);
     return rc;
 }
 

@@ -11,9 +11,14 @@
 #include "flight/descriptor.h"
 #include "flight/flight_info.h"
 #include "flight/request.h"
+#include "query/json_writer.h"
 #include "wire/protobuf.h"
 
-enum { SCHEMA_CEILING = 2 * RA_MAX_SCHEMA_BYTES, TYPE_CEILING = 64 * 1024 };
+enum {
+    SCHEMA_CEILING = 2 * RA_MAX_SCHEMA_BYTES,
+    TYPE_CEILING = 64 * 1024,
+    PLAN_CEILING = 256 * 1024 * 1024
+};
 
 static json_t *version_json(const ra_version *version, const ra_version *newest) {
     char created[RA_TIME_TEXT_BYTES];
@@ -25,6 +30,14 @@ static json_t *version_json(const ra_version *version, const ra_version *newest)
                      (int)ra_schema_equal(content->schema, newest->content->schema, false));
 }
 
+// Without memory for an item there is no list: NULL.
+static void append(json_t **list, json_t *item) {
+    if (json_array_append_new(*list, item) == 0)
+        return;
+    json_decref(*list);
+    *list = NULL;
+}
+
 int ra_action_versions(ra_call *call, ra_action_call *action, ra_error *err) {
     static const char *const keys[] = {"id", "name", NULL};
     ra_flight *flight;
@@ -32,7 +45,7 @@ int ra_action_versions(ra_call *call, ra_action_call *action, ra_error *err) {
     RA_TRY(ra_action_find_flight(action, keys, &flight, &version, err));
     json_t *list = json_array();
     for (int i = 0; i < flight->n_versions; i++)
-        json_array_append_new(list, version_json(flight->versions[i], version));
+        append(&list, version_json(flight->versions[i], version));
     json_t *answer = json_pack("{s:I, s:o}", "id", (json_int_t)flight->id, "versions", list);
     ra_flight_unref(flight);
     ra_version_unref(version);
@@ -49,7 +62,7 @@ static json_t *field_json(const ra_field *field) {
     return json;
 }
 
-static int schema_base64(const ra_schema *schema, ra_bytes *out, ra_error *err) {
+static int put_schema(const ra_schema *schema, ra_bytes *out, ra_error *err) {
     ra_bytes framed;
     ra_bytes_init(&framed, SCHEMA_CEILING);
     int rc = ra_ipc_encode_framed_schema(schema, &framed, err);
@@ -59,22 +72,35 @@ static int schema_base64(const ra_schema *schema, ra_bytes *out, ra_error *err) 
     return rc;
 }
 
-static int reply_plan(ra_call *call, const ra_plan *plan, ra_error *err) {
-    const ra_schema *schema = ra_plan_schema(plan);
+static int put_fields(const ra_schema *schema, ra_bytes *out, ra_error *err) {
+    json_t *fields = json_array();
+    for (int i = 0; i < schema->n_fields; i++)
+        append(&fields, field_json(&schema->fields[i]));
+    int rc = ra_json_write(fields, out, err);
+    json_decref(fields);
+    return rc;
+}
+
+static int put_plan(const ra_plan *plan, ra_bytes *out, ra_error *err) {
     ra_str canonical = ra_plan_canonical(plan);
-    ra_bytes base64;
-    ra_bytes_init(&base64, SCHEMA_CEILING * 2);
-    int rc = schema_base64(schema, &base64, err);
-    if (rc == 0) {
-        json_t *fields = json_array();
-        for (int i = 0; i < schema->n_fields; i++)
-            json_array_append_new(fields, field_json(&schema->fields[i]));
-        json_t *plan_json = json_loadb(canonical.data, canonical.len, JSON_ALLOW_NUL, NULL);
-        json_t *answer = json_pack("{s:o, s:s%, s:o}", "plan", plan_json, "schema",
-                                   (const char *)base64.data, base64.len, "fields", fields);
-        rc = ra_action_reply_json(call, answer, err);
-    }
-    ra_bytes_fini(&base64);
+    RA_TRY(ra_bytes_printf(out, err, "{\"plan\": "));
+    RA_TRY(ra_bytes_append(out, canonical.data, canonical.len, err));
+    RA_TRY(ra_bytes_printf(out, err, ", \"schema\": \""));
+    RA_TRY(put_schema(ra_plan_schema(plan), out, err));
+    RA_TRY(ra_bytes_printf(out, err, "\", \"fields\": "));
+    RA_TRY(put_fields(ra_plan_schema(plan), out, err));
+    return ra_bytes_append(out, "}", 1, err);
+}
+
+static int reply_plan(ra_call *call, const ra_plan *plan, ra_error *err) {
+    ra_bytes text;
+    ra_bytes_init(&text, PLAN_CEILING);
+    int rc = put_plan(plan, &text, err);
+    if (rc == 0)
+        rc = ra_action_send(call, ra_bytes_str(&text), err);
+    ra_bytes_fini(&text);
+    if (rc == 0)
+        ra_call_finish(call, NULL);
     return rc;
 }
 

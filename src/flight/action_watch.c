@@ -4,8 +4,9 @@
 #include "base/os.h"
 #include "flight/action.h"
 #include "flight/request.h"
+#include "query/json_writer.h"
 
-enum { EVENTS_AT_ONCE = 32, PATTERN_BYTES = 512 };
+enum { EVENTS_AT_ONCE = 32, PATTERN_BYTES = 512, EVENT_CEILING = 4096 };
 
 typedef struct {
     ra_action_call *action;
@@ -32,12 +33,13 @@ static int send_event(ra_call *call, const ra_event *event, ra_error *err) {
         json_pack("{s:I, s:s, s:I, s:I, s:s, s:s}", "sequence", (json_int_t)event->sequence,
                   "event", event_name(event->kind), "id", (json_int_t)event->flight_id, "version",
                   (json_int_t)event->version, "name", event->name, "time", when);
-    char *text = json ? json_dumps(json, JSON_ENSURE_ASCII) : NULL;
+    ra_bytes text;
+    ra_bytes_init(&text, EVENT_CEILING);
+    int rc = ra_json_write(json, &text, err);
     json_decref(json);
-    if (!text)
-        RA_FAIL(err, OUT_OF_MEMORY, "no memory for an event");
-    int rc = ra_action_send(call, ra_str_of(text), err);
-    ra_free(text);
+    if (rc == 0)
+        rc = ra_action_send(call, ra_bytes_str(&text), err);
+    ra_bytes_fini(&text);
     return rc;
 }
 
