@@ -11,11 +11,15 @@ static int fail_one(void *context, const ra_os_event *event) {
     return atomic_fetch_sub(&allocations_left, 1) == 0 ? ENOMEM : 0;
 }
 
-// Runs until the stream is closed or the connection is.
+// Runs until the stream is closed or the connection is. A stream that is closed without a status
+// tells its client RESOURCE_EXHAUSTED by the code of the reset.
 static void wait_for_any_end(client *c, int32_t stream) {
     int64_t until = ra_os_now_ns() + INT64_C(10000000000);
-    while (!client_at(c, stream)->is_closed && client_turn(c, 100))
+    const client_stream *s = client_at(c, stream);
+    while (!s->is_closed && client_turn(c, 100))
         assert_true(ra_os_now_ns() < until);
+    if (s->is_closed && !client_has(s, "grpc-status: "))
+        assert_int_equal(s->error_code, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 static void use_everything(int port) {

@@ -16,6 +16,14 @@ static ra_call *call_of(nghttp2_session *session, int32_t stream) {
     return nghttp2_session_get_stream_user_data(session, stream);
 }
 
+// A call for which there is no memory, not even for its status: gRPC clients take this code of a
+// reset for RESOURCE_EXHAUSTED.
+static int reset_without_memory(nghttp2_session *session, int32_t stream) {
+    int rc =
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream, NGHTTP2_ENHANCE_YOUR_CALM);
+    return rc == 0 ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user) {
     ra_connection *connection = user;
     connection->open_header_stream = frame->hd.stream_id;
@@ -23,7 +31,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         return 0;
     ra_call *call = ra_call_new(connection, frame->hd.stream_id);
     if (!call)
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+        return reset_without_memory(session, frame->hd.stream_id);
     nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, call);
     return 0;
 }
@@ -39,7 +47,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                                    (ra_str){(const char *)value, value_bytes}, &err) == 0)
         return 0;
     if (err.reason == RA_REASON_OUT_OF_MEMORY)
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+        return reset_without_memory(session, frame->hd.stream_id);
     connection->shed_reason = "header_list_too_large";
     return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
@@ -200,11 +208,11 @@ static ssize_t frame_length(nghttp2_session *session, uint8_t type, int32_t stre
 
 static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *header,
                      size_t bytes, nghttp2_data_source *source, void *user) {
-    (void)session, (void)frame, (void)user;
+    (void)user;
     ra_error err;
     return ra_call_frame_data(source->ptr, header, bytes, &err) == 0
                ? 0
-               : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+               : reset_without_memory(session, frame->hd.stream_id);
 }
 
 static void *session_malloc(size_t bytes, void *user) {
