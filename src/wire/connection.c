@@ -74,10 +74,8 @@ static void fire_small_window(ra_timer *timer) {
 int ra_connection_open(ra_io_thread *io, int fd, const ra_peer *peer, uint32_t slot,
                        uint32_t generation, ra_connection **out, ra_error *err) {
     ra_connection *connection = *out = ra_calloc(1, sizeof *connection);
-    if (!connection) {
-        close(fd);
+    if (!connection)
         RA_FAIL(err, OUT_OF_MEMORY, "no memory for a connection");
-    }
     const ra_wire_limits *limits = &io->wire->limits;
     connection->io = io;
     connection->fd = fd;

@@ -68,7 +68,8 @@ struct ra_connection {
     void *methods_state;
 };
 
-// Takes a connected socket; `*out` starts with its first turn. On failure the socket is closed.
+// Takes a connected socket; `*out` starts with its first turn. On failure the socket stays the
+// caller's.
 RA_MUST int ra_connection_open(ra_io_thread *io, int fd, const ra_peer *peer, uint32_t slot,
                                uint32_t generation, ra_connection **out, ra_error *err);
 // What epoll said: EPOLLIN and so on.
