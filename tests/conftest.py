@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from raw_flight import FlightConnection
 from remote import Remote
 from serving import Server, server_binary
 
@@ -66,6 +67,13 @@ def remote(server: Server) -> Iterator[Remote]:
     """A client of the session's server."""
     with Remote(server.uri) as client:
         yield client
+
+
+@pytest.fixture
+def wire(server: Server) -> Iterator[FlightConnection]:
+    """A raw connection to the session's server."""
+    with FlightConnection(server) as connection:
+        yield connection
 
 
 @pytest.fixture
