@@ -21,14 +21,17 @@ from raw_flight import (
     TABLE,
     FlightConnection,
     command_of,
+    flight_data,
+    fresh_name,
     get,
+    ipc_messages,
     numbers,
     path_of,
     put,
     read_fields,
     uploaded,
 )
-from raw_http2 import HEALTH_CHECK, grpc_message
+from raw_http2 import HEALTH_CHECK, Reply, grpc_message
 from remote import Remote, by_name
 from serving import Server
 
@@ -217,6 +220,11 @@ def test_an_error_behind_sent_batches_is_in_the_trailers(own_server: Server) -> 
         assert "hurt" in unquote(reply.trailers["grpc-message"])
 
 
+def header_block_bytes(reply: Reply) -> int:
+    """What a client counts against its limit of headers."""
+    return sum(len(name) + len(value) + 32 for name, value in reply.fields.items())
+
+
 LONG = {
     "two-byte letters": "é" * 40_000,
     "three-byte letters": "€" * 40_000,
@@ -239,12 +247,27 @@ def test_messages_are_short_and_percent_encoded(
     assert 0 < len(message) <= 1024
     assert re.fullmatch("(?:[ -$&-~]|%[0-9A-F]{2})*", message)
     assert LONG[text][:20] in unquote(message, errors="strict")
-    assert sum(len(k) + len(v) + 32 for k, v in reply.headers.items()) < 8192
+    assert header_block_bytes(reply) < 8192
     binary = reply.headers["x-arrow-status-message-bin"]
     assert "=" not in binary
     base64.b64decode(binary + "=" * (-len(binary) % 4), validate=True).decode()
     assert len(reply.headers["remote-arrow-error"]) <= 4096
     assert reply.headers["remote-arrow-error"].isascii()
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "€", "😀", '"'])
+def test_trailers_of_the_longest_name_fit_too(wire: FlightConnection, letter: str) -> None:
+    """F-51: of an upload, and of an error that names it."""
+    prefix = fresh_name()
+    name = prefix + letter * ((255 - len(prefix)) // len(letter.encode()))
+    messages = [flight_data(message) for message in ipc_messages(TABLE.to_batches())]
+    put_reply = wire.upload(name, messages)
+    assert put_reply.grpc_status == 0
+    assert json.loads(put_reply.trailers["remote-arrow-flight"])["names"] == [name]
+    refused = wire.upload(name, messages)
+    assert refused.grpc_status == 6
+    assert header_block_bytes(put_reply) < 8192
+    assert header_block_bytes(refused) < 8192
 
 
 # 1.9 Endpoints

@@ -70,6 +70,18 @@ def test_bad_framing_has_its_code_in_every_method(
     assert wire.ask("ListFlights", b"").grpc_status == 0
 
 
+@pytest.mark.parametrize("algorithm", [1, 2], ids=["deflate", "gzip"])
+def test_pyarrow_told_to_compress_hears_that_it_cannot(server: Server, algorithm: int) -> None:
+    """G-10: as ArrowNotImplementedError, for calls of every kind; without the option all works."""
+    options = [("grpc.default_compression_algorithm", algorithm)]
+    table = pa.table({"n": [0] * 10_000})
+    with Remote(server.uri, generic_options=options) as remote:
+        with pytest.raises(pa.ArrowNotImplementedError, match="identity"):
+            remote.info(by_name("x" * 250))
+        with pytest.raises(pa.ArrowNotImplementedError, match="identity"):
+            remote.upload(table, fresh_name())
+
+
 def test_a_second_message_is_refused_while_the_first_is_worked_on(
     remote: Remote, wire: FlightConnection
 ) -> None:
@@ -108,11 +120,11 @@ def long_command(own_remote: Remote) -> bytes:
 
 def assert_idle_and_unchanged(server: Server, remote: Remote) -> None:
     """The server soon uses no more processor time, and has published nothing."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while True:
         before = server.cpu_seconds()
-        time.sleep(0.5)
-        if server.cpu_seconds() - before < 0.1:
+        time.sleep(1)
+        if server.cpu_seconds() - before < 0.05:
             break
         assert time.monotonic() < deadline
     assert len(remote.flights()) == 1
@@ -126,9 +138,10 @@ def test_a_reset_ends_the_run_when_its_last_waiter_is_gone(
         streams = [(w, w.flight("GetFlightInfo", long_command)) for w in (first, second)]
         second.run(0.3)
         first.cancel(streams[0][1])
-        before = own_server.cpu_seconds()
-        second.run(1)
-        assert own_server.cpu_seconds() - before > 0.2
+        before, deadline = own_server.cpu_seconds(), time.monotonic() + 20
+        while own_server.cpu_seconds() - before < 0.5:
+            second.run(0.1)
+            assert time.monotonic() < deadline
         assert not second.reply(streams[1][1]).ended
         second.cancel(streams[1][1])
         assert_idle_and_unchanged(own_server, own_remote)
@@ -142,14 +155,14 @@ def test_a_deadline_ends_the_run(
         start = time.monotonic()
         reply = wire.ask("GetFlightInfo", long_command, extra=[("grpc-timeout", "300m")])
         assert reply.grpc_status == 4
-        assert 0.29 <= time.monotonic() - start < 3
+        assert 0.29 <= time.monotonic() - start < 10
     assert_idle_and_unchanged(own_server, own_remote)
 
 
 def test_a_download_goes_on_through_the_end_of_the_server(make_server: MakeServer) -> None:
     """G-26: what runs finishes; new calls may still begin until the second GOAWAY."""
     server = make_server()
-    table = pa.table({"n": np.arange(2_000_000)})
+    table = pa.table({"n": np.arange(300_000)})
     with Remote(server.uri) as remote:
         remote.upload(table, "t")
     with FlightConnection(server) as wire:
@@ -187,7 +200,7 @@ def test_uploads_are_unavailable_while_the_server_drains(make_server: MakeServer
 
 def test_pings_are_answered_ahead_of_a_download(remote: Remote, wire: FlightConnection) -> None:
     """G-30: with data queued that the client does not take."""
-    name = uploaded(remote, pa.table({"n": np.arange(1_000_000)}))
+    name = uploaded(remote, pa.table({"n": np.arange(300_000)}))
     ticket = wire.ticket(name)
     wire.gives_credit = False
     stream = wire.flight("DoGet", put(1, ticket))
@@ -199,20 +212,19 @@ def test_pings_are_answered_ahead_of_a_download(remote: Remote, wire: FlightConn
     assert not wire.reply(stream).ended
 
 
-@pytest.mark.parametrize("frame_bytes", [None, 16384, 100_000, 4 * MIB, 2**24 - 1])
+@pytest.mark.parametrize("frame_bytes", [16384, 100_000, 4 * MIB, 2**24 - 1])
 def test_frames_are_as_large_as_the_client_takes(
-    remote: Remote, server: Server, frame_bytes: int | None
+    remote: Remote, server: Server, frame_bytes: int
 ) -> None:
-    """G-31: never larger, and not left at the least when more is allowed."""
-    name = uploaded(remote, pa.table({"n": np.arange(1_000_000)}))
-    settings = dict(UNLIMITED)
-    if frame_bytes is not None:
-        settings[SettingsFrame.MAX_FRAME_SIZE] = frame_bytes
-    with FlightConnection(server, settings=settings) as wire:
+    """G-31: never larger, and not left at the least when a later SETTINGS allows more."""
+    name = uploaded(remote, pa.table({"n": np.arange(300_000)}))
+    with FlightConnection(server, settings=UNLIMITED) as wire:
         wire.send(WindowUpdateFrame(0, window_increment=1 << 30))
         assert wire.download(wire.ticket(name))
-        largest = frame_bytes or 16384
-        assert min(largest, MIB) / 2 < wire.largest_data_bytes <= largest
+        assert 8192 < wire.largest_data_bytes <= 16384
+        wire.send(SettingsFrame(0, settings={SettingsFrame.MAX_FRAME_SIZE: frame_bytes}))
+        assert wire.download(wire.ticket(name))
+        assert min(frame_bytes, MIB) / 2 < wire.largest_data_bytes <= frame_bytes
 
 
 def test_a_client_may_forbid_the_header_table(server: Server) -> None:
