@@ -10,6 +10,7 @@
 #include "flight/action.h"
 #include "flight/descriptor.h"
 #include "flight/flight_info.h"
+#include "flight/polled.h"
 #include "flight/request.h"
 #include "query/json_writer.h"
 #include "wire/protobuf.h"
@@ -166,14 +167,28 @@ int ra_action_server_info(ra_call *call, ra_action_call *action, ra_error *err) 
     return ra_action_reply_json(call, answer, err);
 }
 
-// What we hand out is finished, and shared: there is nothing to cancel (F-80, F-82).
+// Gives up the polled run of this client that a FlightInfo's descriptor names.
+static bool cancel_polled(ra_call *call, ra_str info) {
+    ra_str descriptor;
+    ra_target target;
+    ra_error err;
+    ra_command *command = NULL;
+    if (ra_request_field(info, 2, &descriptor, &err) == 0 &&
+        ra_descriptor_read(descriptor, &target, &err) == 0 && target.by == RA_NAMED_BY_COMMAND)
+        command = ra_polled_take(call, target.command);
+    ra_command_end(command);
+    return command != NULL;
+}
+
+// Other infos that we hand out are finished, and shared: there is nothing to cancel (F-80, F-82).
 int ra_action_cancel_flight_info(ra_call *call, ra_action_call *action, ra_error *err) {
-    enum { NOT_CANCELLABLE = 3 };
+    enum { CANCELLED = 1, NOT_CANCELLABLE = 3 };
     ra_str info;
     RA_TRY(ra_request_field(action->body, 1, &info, err));
     ra_bytes result;
     ra_bytes_init(&result, 64);
-    int rc = ra_pb_put_varint(&result, 1, NOT_CANCELLABLE, err);
+    uint64_t status = cancel_polled(call, info) ? CANCELLED : NOT_CANCELLABLE;
+    int rc = ra_pb_put_varint(&result, 1, status, err);
     if (rc == 0)
         rc = ra_action_send(call, ra_bytes_str(&result), err);
     ra_bytes_fini(&result);

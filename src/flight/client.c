@@ -1,6 +1,7 @@
 #include "flight/client.h"
 
 #include "base/os.h"
+#include "flight/polled.h"
 
 struct ra_client {
     int refs;  // of the connection and of turns that are waiting or taken
@@ -8,6 +9,7 @@ struct ra_client {
     int64_t n_running;
     ra_turn *first;  // of those that wait
     ra_turn **last;
+    ra_polled *polled;
 };
 
 static void client_unref(ra_client *client) {
@@ -87,7 +89,16 @@ void ra_turn_give(ra_turn *turn) {
     client_unref(client);
 }
 
+int ra_client_polled(ra_call *call, ra_polled ***list, ra_error *err) {
+    ra_client *client;
+    RA_TRY(client_of(call, &client, err));
+    *list = &client->polled;
+    return 0;
+}
+
 void ra_client_on_connection_end(void *context, void *state) {
     (void)context;
-    client_unref(state);
+    ra_client *client = state;
+    ra_polled_end_all(&client->polled);
+    client_unref(client);
 }

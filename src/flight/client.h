@@ -29,6 +29,10 @@ bool ra_turn_leave(ra_turn *turn);
 // none.
 void ra_turn_give(ra_turn *turn);
 
+// The list of the client's polled runs (polled.h). OUT_OF_MEMORY.
+typedef struct ra_polled ra_polled;
+RA_MUST int ra_client_polled(ra_call *call, ra_polled ***list, ra_error *err);
+
 // For ra_wire_options: the connection is gone, and all its calls have ended. Jobs that still run
 // keep what they need.
 void ra_client_on_connection_end(void *context, void *state);

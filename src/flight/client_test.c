@@ -1,63 +1,16 @@
 // Turns: what a client may run at a time, whatever it does with its calls.
 #include "flight/client.h"
 
-#include <pthread.h>
-
 #include "flight/testing_flight.h"
-#include "query/job.h"
 
-enum { N_JOB_THREADS = 4 };
-
-// Keeps the job threads until it is opened.
-typedef struct {
-    ra_task tasks[N_JOB_THREADS];
-} gate;
-
-static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t gate_wake = PTHREAD_COND_INITIALIZER;
-static bool gate_is_open;
-
-static void wait_for_gate(ra_task *task) {
-    (void)task;
-    pthread_mutex_lock(&gate_lock);
-    while (!gate_is_open)
-        pthread_cond_wait(&gate_wake, &gate_lock);
-    pthread_mutex_unlock(&gate_lock);
-}
-
-static void set_gate(bool is_open) {
-    pthread_mutex_lock(&gate_lock);
-    gate_is_open = is_open;
-    pthread_cond_broadcast(&gate_wake);
-    pthread_mutex_unlock(&gate_lock);
-}
-
-static testing_flight *open_flight(gate *g) {
+static testing_flight *open_flight(void) {
     testing_flight *t = testing_flight_new();
     TESTING_PUBLISH(&t->store, "t", "i:a", "[[3,1,2]]");
     t->limits.reset_burst = 100000;
     t->limits.streams = 4096;
     testing_flight_start(t);
-    set_gate(false);
-    for (int i = 0; i < N_JOB_THREADS; i++) {
-        g->tasks[i] = (ra_task){.run = wait_for_gate};
-        ra_workers_submit(t->store.jobs, &g->tasks[i]);
-    }
+    testing_block_jobs(t);
     return t;
-}
-
-static int n_jobs(const testing_flight *t) {
-    ra_engine *engine = t->store.engine;
-    pthread_mutex_lock(&engine->lock);
-    int n = engine->n_jobs;
-    pthread_mutex_unlock(&engine->lock);
-    return n;
-}
-
-static void wait_for_jobs(const testing_flight *t, int n) {
-    for (int i = 0; i < 5000 && n_jobs(t) != n; i++)
-        usleep(1000);
-    assert_int_equal(n_jobs(t), n);
 }
 
 // DoGet of a command that only this call asks for.
@@ -71,8 +24,7 @@ static int32_t ask(client *c, int i) {
 
 static void calls_that_are_reset_keep_their_turns_until_their_jobs_end(void **state) {
     (void)state;
-    gate g;
-    testing_flight *t = open_flight(&g);
+    testing_flight *t = open_flight();
     client *c = testing_flight_client(t);
     int most = 0;
     for (int i = 0; i < 1000; i++) {
@@ -80,18 +32,18 @@ static void calls_that_are_reset_keep_their_turns_until_their_jobs_end(void **st
         client_turn(c, 0);
         assert_int_equal(nghttp2_submit_rst_stream(c->session, 0, id, NGHTTP2_CANCEL), 0);
         client_turn(c, 0);
-        most = n_jobs(t) > most ? n_jobs(t) : most;
+        most = testing_n_jobs(t) > most ? testing_n_jobs(t) : most;
     }
     client_run(c, 100);
-    most = n_jobs(t) > most ? n_jobs(t) : most;
+    most = testing_n_jobs(t) > most ? testing_n_jobs(t) : most;
     assert_int_equal(most, 16);
     // Another client has turns of its own.
     client *other = testing_flight_client(t);
     ask(other, 80);
     client_run(other, 50);
-    assert_int_equal(n_jobs(t), 17);
-    set_gate(true);
-    wait_for_jobs(t, 0);
+    assert_int_equal(testing_n_jobs(t), 17);
+    testing_unblock_jobs();
+    testing_wait_for_jobs(t, 0);
     assert_true(client_has(client_wait(c, ask(c, 5)), "grpc-status: 0\n"));
     client_free(c);
     client_free(other);
@@ -100,42 +52,38 @@ static void calls_that_are_reset_keep_their_turns_until_their_jobs_end(void **st
 
 static void calls_that_wait_for_their_turn_are_answered(void **state) {
     (void)state;
-    gate g;
-    testing_flight *t = open_flight(&g);
+    testing_flight *t = open_flight();
     client *c = testing_flight_client(t);
     int32_t ids[81];
     for (int i = 0; i < 81; i++)
         ids[i] = ask(c, i);
     client_run(c, 100);
-    wait_for_jobs(t, 16);
+    testing_wait_for_jobs(t, 16);
     // One that waits ends before its turn: it is not run.
     nghttp2_submit_rst_stream(c->session, 0, ids[80], NGHTTP2_CANCEL);
     client_run(c, 50);
-    set_gate(true);
+    testing_unblock_jobs();
     for (int i = 0; i < 80; i++)
         assert_true(client_has(client_wait(c, ids[i]), "grpc-status: 0\n"));
-    wait_for_jobs(t, 0);
-    ra_snapshot *snapshot = ra_store_snapshot(t->store.store);
-    assert_int_equal(ra_snapshot_count(snapshot), 1 + 80);
-    ra_snapshot_unref(snapshot);
+    testing_wait_for_jobs(t, 0);
+    assert_int_equal(testing_n_flights(t), 1 + 80);
     client_free(c);
     testing_flight_stop(t);
 }
 
 static void a_client_that_is_gone_leaves_its_turns_to_its_jobs(void **state) {
     (void)state;
-    gate g;
-    testing_flight *t = open_flight(&g);
+    testing_flight *t = open_flight();
     client *c = testing_flight_client(t);
     for (int i = 0; i < 40; i++)
         ask(c, i);
     client_run(c, 50);
-    wait_for_jobs(t, 16);
+    testing_wait_for_jobs(t, 16);
     client_free(c);
     usleep(50000);
-    assert_int_equal(n_jobs(t), 16);
-    set_gate(true);
-    wait_for_jobs(t, 0);
+    assert_int_equal(testing_n_jobs(t), 16);
+    testing_unblock_jobs();
+    testing_wait_for_jobs(t, 0);
     testing_flight_stop(t);
 }
 

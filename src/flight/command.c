@@ -12,7 +12,11 @@ struct ra_command {
     ra_command_mode mode;
     ra_command_done done;
     void *owner;
-    bool ended;  // I/O thread: no answer is wanted any more
+    // I/O thread:
+    bool ended;        // no answer is wanted any more
+    bool is_answered;  // `outcome` is there
+    bool was_kept;     // the answer is for `adopter`, which may be NULL, not for the first call
+    ra_call *adopter;
     ra_bytes text;
     char caller[RA_CALLER_BYTES];
     ra_plan *plan;
@@ -40,6 +44,9 @@ static ra_command *command_ref(ra_command *command) {
 }
 
 static void deliver(ra_command *command, ra_call *call) {
+    command->is_answered = true;
+    if (command->was_kept)
+        call = command->adopter;
     if (command->ended || !call)
         return;
     ra_outcome *outcome = &command->outcome;
@@ -115,7 +122,9 @@ static int start_in_turn(ra_command *command, ra_call *call, ra_error *err) {
 }
 
 static int make_plan(ra_command *command, ra_error *err) {
-    return ra_plan_new(command->app->engine, ra_bytes_str(&command->text), &command->plan, err);
+    int rc = ra_plan_new(command->app->engine, ra_bytes_str(&command->text), &command->plan, err);
+    ra_bytes_fini(&command->text);
+    return rc;
 }
 
 // I/O thread, after planning; `*answered` tells that the outcome is there already.
@@ -240,6 +249,25 @@ void ra_command_end(ra_command *command) {
     command_unref(command);
 }
 
-ra_str ra_command_text(const ra_command *command) {
-    return ra_bytes_str(&command->text);
+void ra_command_keep(ra_command *command) {
+    ra_assert(command->plan);
+    command->was_kept = true;
+    command->adopter = NULL;
+    command->owner = NULL;
+}
+
+void ra_command_adopt(ra_command *command, ra_call *call, void *owner) {
+    ra_assert(command->was_kept && !command->adopter);
+    command->adopter = call;
+    command->owner = owner;
+    if (command->is_answered)
+        deliver(command, call);
+}
+
+bool ra_command_is_planned(const ra_command *command) {
+    return command->is_answered || command->turn.client;
+}
+
+bool ra_command_is_answered(const ra_command *command) {
+    return command->is_answered;
 }

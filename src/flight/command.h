@@ -36,7 +36,14 @@ RA_MUST int ra_command_start(ra_call *call, ra_str text, ra_command_mode mode, r
 // others counts for them, and the turn is free at once. NULL is allowed. I/O thread.
 void ra_command_end(ra_command *command);
 
-ra_str ra_command_text(const ra_command *command);
+// For a call that ends without the answer: the command is not given up, but goes on for the client
+// until ra_command_adopt or ra_command_end. Only once it has been planned. I/O thread.
+void ra_command_keep(ra_command *command);
+// Lets another call of the same connection have a kept command: `done` is called for it, with
+// `owner`, perhaps from within this function. I/O thread.
+void ra_command_adopt(ra_command *command, ra_call *call, void *owner);
+bool ra_command_is_planned(const ra_command *command);
+bool ra_command_is_answered(const ra_command *command);
 
 // The same for a plan that is made already, with its streamed argument (NULL if it takes none).
 // Both are referenced. I/O thread.

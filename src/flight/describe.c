@@ -5,14 +5,7 @@
 
 enum { REPLY_CEILING = 64 * 1024 * 1024 };
 
-typedef struct {
-    ra_bytes request;
-    ra_target target;  // points into `request`
-    ra_describe_fn describe;
-    ra_command *command;
-} describe_call;
-
-static void reply(ra_call *call, describe_call *state, const ra_answer *answer) {
+static void reply(ra_call *call, ra_describe_call *state, const ra_answer *answer) {
     ra_bytes message;
     ra_error err;
     ra_bytes_init(&message, REPLY_CEILING);
@@ -26,14 +19,14 @@ static void reply(ra_call *call, describe_call *state, const ra_answer *answer) 
     ra_reply_end(call, rc, &err);
 }
 
-static void command_done(ra_call *call, void *owner, const ra_answer *answer) {
+void ra_describe_done(ra_call *call, void *owner, const ra_answer *answer) {
     if (answer->err->code != RA_OK)
         ra_call_finish(call, answer->err);
     else
         reply(call, owner, answer);
 }
 
-static int describe_version(ra_call *call, describe_call *state, ra_error *err) {
+static int describe_version(ra_call *call, ra_describe_call *state, ra_error *err) {
     ra_answer answer = {.err = NULL};
     RA_TRY(ra_target_find(ra_app_of(call)->store, &state->target, &answer.flight, &answer.version,
                           err));
@@ -44,19 +37,28 @@ static int describe_version(ra_call *call, describe_call *state, ra_error *err) 
     return 0;
 }
 
+int ra_describe_read(ra_describe_call *state, ra_bytes *message, ra_describe_fn describe,
+                     ra_error *err) {
+    state->request = ra_bytes_move(message);
+    state->describe = describe;
+    return ra_descriptor_read(ra_bytes_str(&state->request), &state->target, err);
+}
+
+int ra_describe_start(ra_call *call, ra_describe_call *state, ra_command_mode mode, ra_error *err) {
+    if (state->target.by == RA_NAMED_BY_COMMAND)
+        return ra_command_start(call, state->target.command, mode, ra_describe_done, state,
+                                &state->command, err);
+    return describe_version(call, state, err);
+}
+
 static int start(ra_call *call, ra_bytes *message, ra_command_mode mode, ra_describe_fn describe,
                  ra_error *err) {
-    describe_call *state = ra_calloc(1, sizeof *state);
+    ra_describe_call *state = ra_calloc(1, sizeof *state);
     if (!state)
         RA_FAIL(err, OUT_OF_MEMORY, "no memory for a request");
     ra_call_set_state(call, state);
-    state->request = ra_bytes_move(message);
-    state->describe = describe;
-    RA_TRY(ra_descriptor_read(ra_bytes_str(&state->request), &state->target, err));
-    if (state->target.by == RA_NAMED_BY_COMMAND)
-        return ra_command_start(call, state->target.command, mode, command_done, state,
-                                &state->command, err);
-    return describe_version(call, state, err);
+    RA_TRY(ra_describe_read(state, message, describe, err));
+    return ra_describe_start(call, state, mode, err);
 }
 
 void ra_describe_on_message(ra_call *call, ra_bytes *message, ra_command_mode mode,
@@ -69,7 +71,7 @@ void ra_describe_on_message(ra_call *call, ra_bytes *message, ra_command_mode mo
 
 void ra_describe_on_end(ra_call *call, bool cancelled) {
     (void)cancelled;
-    describe_call *state = ra_call_state(call);
+    ra_describe_call *state = ra_call_state(call);
     if (!state)
         return;
     ra_command_end(state->command);

@@ -5,14 +5,18 @@
 #include "arrow/testing_ipc.h"
 #include "base/log.h"
 #include "flight/client.h"
+#include "query/job.h"
 #include "query/testing_store.h"
 #include "wire/limits.h"
 #include "wire/protobuf.h"
 #include "wire/testing_client.h"
 
+enum { TESTING_JOB_THREADS = 4 };  // of testing_store.h
+
 typedef struct {
     testing_store store;
     ra_workers *workers;  // of the app; those of `store` serve store and engine
+    ra_task blockers[TESTING_JOB_THREADS];
     ra_app app;
     ra_wire_limits limits;
 } testing_flight;
@@ -62,6 +66,57 @@ static inline void testing_flight_stop(testing_flight *t) {
 
 static inline client *testing_flight_client(const testing_flight *t) {
     return client_open(ra_wire_port(t->app.wire));
+}
+
+// A gate for the job threads: jobs wait in the queue while it is shut.
+static pthread_mutex_t testing_gate_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t testing_gate_wake = PTHREAD_COND_INITIALIZER;
+static bool testing_gate_is_shut;
+
+static inline void testing_wait_at_gate(ra_task *task) {
+    (void)task;
+    pthread_mutex_lock(&testing_gate_lock);
+    while (testing_gate_is_shut)
+        pthread_cond_wait(&testing_gate_wake, &testing_gate_lock);
+    pthread_mutex_unlock(&testing_gate_lock);
+}
+
+static inline void testing_block_jobs(testing_flight *t) {
+    pthread_mutex_lock(&testing_gate_lock);
+    testing_gate_is_shut = true;
+    pthread_mutex_unlock(&testing_gate_lock);
+    for (int i = 0; i < TESTING_JOB_THREADS; i++) {
+        t->blockers[i] = (ra_task){.run = testing_wait_at_gate};
+        ra_workers_submit(t->store.jobs, &t->blockers[i]);
+    }
+}
+
+static inline void testing_unblock_jobs(void) {
+    pthread_mutex_lock(&testing_gate_lock);
+    testing_gate_is_shut = false;
+    pthread_cond_broadcast(&testing_gate_wake);
+    pthread_mutex_unlock(&testing_gate_lock);
+}
+
+static inline int testing_n_jobs(const testing_flight *t) {
+    ra_engine *engine = t->store.engine;
+    pthread_mutex_lock(&engine->lock);
+    int n = engine->n_jobs;
+    pthread_mutex_unlock(&engine->lock);
+    return n;
+}
+
+static inline void testing_wait_for_jobs(const testing_flight *t, int n) {
+    for (int i = 0; i < 5000 && testing_n_jobs(t) != n; i++)
+        usleep(1000);
+    assert_int_equal(testing_n_jobs(t), n);
+}
+
+static inline int64_t testing_n_flights(const testing_flight *t) {
+    ra_snapshot *snapshot = ra_store_snapshot(t->store.store);
+    int64_t n = ra_snapshot_count(snapshot);
+    ra_snapshot_unref(snapshot);
+    return n;
 }
 
 // Appends a gRPC message whose payload is `message`, which is freed.

@@ -578,6 +578,10 @@ int64_t ra_call_deadline_ns(const ra_call *call) {
     return call->deadline_ns;
 }
 
+ra_timers *ra_call_timers(const ra_call *call) {
+    return &call->connection->io->timers;
+}
+
 const ra_wire *ra_call_wire(const ra_call *call) {
     return wire_of(call);
 }

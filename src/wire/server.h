@@ -10,6 +10,7 @@
 #include "base/blob.h"
 #include "base/budget.h"
 #include "base/bytes.h"
+#include "wire/timer.h"
 
 typedef struct ra_wire ra_wire;
 typedef struct ra_call ra_call;
@@ -55,6 +56,10 @@ bool ra_call_is_unix(const ra_call *call);
 uint64_t ra_call_request_id(const ra_call *call);
 ra_str ra_call_token(const ra_call *call);  // the bearer token that was accepted; empty = none
 int64_t ra_call_deadline_ns(const ra_call *call);  // monotonic; INT64_MAX = none
+
+// The timers of the call's I/O thread, for ra_timers_set and ra_timers_clear on that thread. They
+// fire there; one that outlives its call must be cleared before the connection is gone.
+ra_timers *ra_call_timers(const ra_call *call);
 
 // Response headers and trailers beyond gRPC's own; names lower-case, `-bin` values are encoded
 // here. Headers go out with the first message or ra_call_send_headers.
