@@ -23,7 +23,7 @@ import pyarrow.flight as flight
 import pytest
 
 from raw_http2 import DO_ACTION, RawConnection, grpc_message
-from remote import Remote, by_command, by_id, by_name
+from remote import Remote, arrow_argument, by_command, by_id, by_name, command_bytes
 from serving import Server, ServerFailed, assert_one_clear_line, refused_start, server_binary
 
 SMALL = pa.table({"n": [1, 2, 3]})
@@ -548,6 +548,17 @@ def test_too_large_requests_are_refused(own_remote: Remote) -> None:
     with pytest.raises(pa.ArrowException):
         own_remote.put(by_name("deep"), pa.schema([("d", nested)]), [])
     assert own_remote.flights() == []
+
+
+def test_a_command_too_long_for_a_ticket_is_told_so(own_remote: Remote) -> None:
+    own_remote.upload(SMALL, "t")
+    indices = arrow_argument(pa.array(np.zeros(3_200_000, dtype=np.int64)))  # 34 MB of base64
+    step = {"take": {"indices": indices}}
+    command = command_bytes({"from": {"name": "t"}, "do": [step], "publish": False})
+    with pytest.raises(pa.ArrowException, match="ticket of a DoGet"):
+        own_remote.info(flight.FlightDescriptor.for_command(command))
+    assert own_remote.error["reason"] == "MESSAGE_TOO_LARGE"
+    assert own_remote.client.do_get(flight.Ticket(command)).read_all().num_rows == 3_200_000
 
 
 def test_app_metadata_over_its_limit_is_refused(own_remote: Remote) -> None:

@@ -3,7 +3,8 @@
 #include "base/os.h"
 #include "flight/request.h"
 
-enum { REPLY_CEILING = 64 * 1024 * 1024 };
+// A reply echoes the descriptor, which may be as long as a request, or twice a shorter one.
+enum { REPLY_CEILING = RA_COMMAND_MESSAGE_BYTES + 32 * 1024 * 1024 };
 
 static void reply(ra_call *call, ra_describe_call *state, const ra_answer *answer) {
     ra_bytes message;

@@ -15,7 +15,8 @@ enum {
     TYPE_PATH = 1,
     TYPE_CMD = 2,
     LISTED_NAMES = 16,
-    LISTED_LINEAGE_BYTES = 64 * 1024
+    LISTED_LINEAGE_BYTES = 64 * 1024,
+    TICKET_COMMAND_BYTES = 31 * 1024 * 1024  // within INFO_CEILING, with what is around it
 };
 
 static int put_hex(ra_bytes *out, const uint8_t *data, size_t bytes, ra_error *err) {
@@ -213,6 +214,12 @@ int ra_flight_info_write_tombstone(int64_t id, ra_bytes *out, ra_error *err) {
 
 int ra_flight_info_write_unpublished(const ra_call *call, const ra_plan *plan, ra_str command,
                                      ra_str descriptor, ra_bytes *out, ra_error *err) {
+    if (command.len > TICKET_COMMAND_BYTES)
+        RA_FAIL(
+            err, MESSAGE_TOO_LARGE,
+            "a command of %zu bytes is too long for the ticket of a FlightInfo, which takes %d: "
+            "it can be the ticket of a DoGet itself",
+            command.len, TICKET_COMMAND_BYTES);
     RA_TRY(put_schema(ra_plan_schema(plan), out, err));
     RA_TRY(ra_pb_put_bytes(out, 2, descriptor, err));
     RA_TRY(put_endpoint(call, command, out, err));

@@ -23,6 +23,7 @@ RA_MUST int ra_flight_info_write(const ra_call *call, const ra_flight *flight,
 // Appends the FlightInfo of a number whose Flight is gone: CMD `DELETED`, an empty schema.
 RA_MUST int ra_flight_info_write_tombstone(int64_t id, ra_bytes *out, ra_error *err);
 // Appends the FlightInfo of a command that publishes nothing: the ticket is the command.
+// MESSAGE_TOO_LARGE when it is too long for that.
 RA_MUST int ra_flight_info_write_unpublished(const ra_call *call, const ra_plan *plan,
                                              ra_str command, ra_str descriptor, ra_bytes *out,
                                              ra_error *err);

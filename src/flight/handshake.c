@@ -3,15 +3,19 @@
 // The wire has let the call through: with tokens configured it carried one as Basic password,
 // Bearer or will carry it in the first message (BasicAuth); without tokens everybody gets one that
 // says so.
+#include <inttypes.h>
+
 #include "base/base64.h"
 #include "base/os.h"
 #include "flight/app.h"
 #include "flight/request.h"
 #include "wire/protobuf.h"
 
-enum { TOKEN_CEILING = 8192, PAYLOAD = 2, PASSWORD = 3 };
+enum { TOKEN_CEILING = 8192, PAYLOAD = 2, PASSWORD = 3, NS_PER_MS = 1000000 };
 
 typedef struct {
+    ra_call *call;
+    ra_timer timer;
     bool is_answered;  // credentials came in a message: clients wait for the answer to it
 } handshake;
 
@@ -20,12 +24,24 @@ static ra_str accepted_token(const ra_call *call) {
     return token.len > 0 ? token : RA_STR("anonymous");
 }
 
+static void fire(ra_timer *timer) {
+    const handshake *state = (handshake *)((char *)timer - offsetof(handshake, timer));
+    ra_error err;
+    ra_error_set(&err, RA_REASON_DEADLINE, "the handshake took longer than %" PRId64 " ms",
+                 ra_app_of(state->call)->limits.handshake_ms);
+    ra_call_finish(state->call, &err);
+}
+
 static int start(ra_call *call, ra_error *err) {
     handshake *state = ra_calloc(1, sizeof *state);
     if (!state)
         RA_FAIL(err, OUT_OF_MEMORY, "no memory for a handshake");
     ra_call_set_state(call, state);
     ra_app *app = ra_app_of(call);
+    state->call = call;
+    state->timer.fire = fire;
+    ra_timers_set(ra_call_timers(call), &state->timer,
+                  ra_os_now_ns() + app->limits.handshake_ms * NS_PER_MS);
     if (app->has_tokens && ra_call_token(call).len == 0)
         return 0;  // credentials must come in the first message
     ra_bytes header;
@@ -85,6 +101,7 @@ static void on_end(ra_call *call, bool cancelled) {
     handshake *state = ra_call_state(call);
     if (!state)
         return;
+    ra_timers_clear(ra_call_timers(call), &state->timer);
     ra_free(state);
 }
 

@@ -10,7 +10,11 @@
 #include "flight/request.h"
 #include "wire/protobuf.h"
 
-enum { INFO_CEILING = 64 * 1024 * 1024, NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
+enum {
+    INFO_CEILING = RA_COMMAND_MESSAGE_BYTES + 32 * 1024 * 1024,
+    NS_PER_MS = 1000000,
+    NS_PER_S = 1000000000
+};
 enum { INFO = 1, DESCRIPTOR = 2, PROGRESS = 3, EXPIRATION_TIME = 4, TIMESTAMP_BYTES = 32 };
 
 typedef struct {
