@@ -120,7 +120,7 @@ test-asan: $(BUILD)/.deps
 
 .PHONY: test-tsan
 test-tsan: $(BUILD)/.deps
-	$(MAKE) --no-print-directory SAN=thread unit-base unit-store unit-query unit-wire
+	$(MAKE) --no-print-directory SAN=thread unit-base unit-store unit-query unit-wire unit-flight
 
 # Over the wire: the server as it is shipped, then the main story with sanitizers.
 PYTEST := $(VENV_PYTHON) -m pytest -q -p no:cacheprovider

@@ -110,7 +110,10 @@ static int serve(const ra_options *options) {
     printf("Server online: grpc+tcp://%s%s%s:%d\n", is_ipv6 ? "[" : "", options->host.text,
            is_ipv6 ? "]" : "", ra_server_port(server));
     fflush(stdout);
-    int number = wait_for_signal(&signals);
+    int number;
+    do
+        number = wait_for_signal(&signals);
+    while (number == DRAINED);  // from somebody else
     ra_log(RA_LOG_INFO, "server", "stopping: %s", number == SIGINT ? "interrupted" : "terminated");
     drain(server, &signals);
     ra_server_free(server);

@@ -346,7 +346,7 @@ static int append_unread(ra_call *call, ra_str data, ra_error *err) {
     ra_bytes *unread = &call->unread;
     ra_budget *budget = wire_of(call)->options.budget;
     size_t rest = unread->len - call->unread_at;
-    if (call->unread_at >= rest) {
+    if (call->unread_at > 0 && call->unread_at >= rest) {
         memmove(unread->data, unread->data + call->unread_at, rest);
         unread->len = rest;
         call->unread_at = 0;
