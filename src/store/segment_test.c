@@ -87,6 +87,7 @@ static void a_flipped_bit_anywhere_is_data_loss(void **state) {
         char name[32];
         snprintf(name, sizeof name, "%016llx.arrow", (unsigned long long)segment->id);
         assert_non_null(strstr(err.message, name));
+        assert_int_equal(atomic_load(&store.store.n_damaged_segments), 1);
         testing_flip(segment, at);
         testing_must(ra_content_batch(content, 0, &batch, &err), &err);
         ra_batch_unref(batch);

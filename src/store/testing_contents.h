@@ -70,6 +70,7 @@ static inline int testing_count_files(const char *path) {
 // Nothing is left: no segment, no file, no charged memory.
 static inline bool testing_folder_is_empty(testing_folder *t) {
     return atomic_load(&t->store.n_segments) == 0 && atomic_load(&t->store.segment_bytes) == 0 &&
+           atomic_load(&t->store.n_damaged_segments) == 0 &&
            atomic_load(&t->store.open_segments) == 0 && atomic_load(&t->store.spool_bytes) == 0 &&
            ra_budget_used(&t->budget) == 0 && testing_count_files(t->segments_dir) == 0 &&
            testing_count_files(t->tmp_dir) == 0;
