@@ -70,9 +70,8 @@ static int named_flight(const ra_action_call *action, const char *const *allowed
     if (!action->json && !ra_number_read(action->body, id))
         RA_FAIL(err, INVALID_ARGUMENT, "the body is the id of a Flight or {\"id\": …}, not '%.*s'",
                 RA_STR_ARG(action->body));
-    int rc = action->json ? ra_action_find_flight(action, allowed, &flight, &version, err)
-                          : ra_store_get(action->app->store, *id, 0, &flight, &version, err);
-    RA_TRY(rc);
+    RA_TRY(action->json ? ra_action_find_flight(action, allowed, &flight, &version, err)
+                        : ra_store_get(action->app->store, *id, 0, &flight, &version, err));
     *id = flight->id;
     ra_flight_unref(flight);
     ra_version_unref(version);
