@@ -163,10 +163,10 @@ test-long: build .venv/.done
 	RA_EXAMPLES=1000 RA_ROUNDS=100 RA_SECONDS=60 RA_READS=100000 $(PYTEST_LONG) \
 	    tests/test_roundtrip.py tests/test_crash.py tests/test_side_by_side.py \
 	    tests/test_unpublished.py tests/test_methods.py
-	$(MAKE) --no-print-directory SAN=address,undefined build
+	$(MAKE) --no-print-directory -j$(JOBS) SAN=address,undefined build
 	RA_SERVER=$(BUILD)/address-undefined/remote-arrow-server RA_ROUNDS=20 RA_SECONDS=20 \
 	    $(PYTEST_LONG) tests/test_crash.py tests/test_side_by_side.py
-	$(MAKE) --no-print-directory FUZZ_SECONDS=$(LONG_FUZZ_SECONDS) fuzz
+	$(MAKE) --no-print-directory -j$(JOBS) FUZZ_SECONDS=$(LONG_FUZZ_SECONDS) fuzz
 
 .PHONY: demo
 demo: build .venv/.done
