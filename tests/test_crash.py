@@ -227,7 +227,8 @@ def test_kill_under_writers_loses_nothing_acknowledged(own_server: Server, repor
         f"{crashes.n_checked} checks of Flights, {n_left} at the end"
     )
     kinds = ("create", "append", "replace", "rename", "publish", "publish as", "keep", "delete")
-    assert all(counts[kind] >= ROUNDS for kind in kinds), counts
+    assert all(counts[kind] > 0 for kind in kinds), counts
+    assert sum(counts.values()) > ROUNDS * N_WRITERS
 
 
 def test_numbers_are_never_given_again_after_a_crash(own_server: Server) -> None:
