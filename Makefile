@@ -166,6 +166,7 @@ test-long: build .venv/.done
 	$(MAKE) --no-print-directory -j$(JOBS) SAN=address,undefined build
 	RA_SERVER=$(BUILD)/address-undefined/remote-arrow-server RA_ROUNDS=20 RA_SECONDS=20 \
 	    $(PYTEST_LONG) tests/test_crash.py tests/test_side_by_side.py
+	RA_FAULTS_ALL=1 $(MAKE) --no-print-directory -j$(JOBS) unit-server
 	$(MAKE) --no-print-directory -j$(JOBS) FUZZ_SECONDS=$(LONG_FUZZ_SECONDS) fuzz
 
 .PHONY: demo
