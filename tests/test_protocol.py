@@ -41,7 +41,7 @@ from raw_flight import (
     varint,
 )
 from raw_http2 import HEALTH_CHECK, NO_ERROR, grpc_message
-from remote import Remote, by_name
+from remote import Remote, by_command, by_name
 from serving import Server
 from zoo import all_tables
 
@@ -209,18 +209,19 @@ def test_bodies_are_buffers_in_a_row_padded_with_zeros(
     remote.action("delete", name=flight_name)
 
 
+@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("offset", [3, 8])
 def test_bodies_of_cut_rows_are_padded_with_zeros_too(
-    remote: Remote, wire: FlightConnection
+    remote: Remote, wire: FlightConnection, name: str, offset: int
 ) -> None:
     """F-3: what lies behind the rows in the file is not sent as padding."""
-    full = pa.table({"n": pa.array([255] * 1000, pa.uint8()), "s": ["xyz"] * 1000})
-    name = uploaded(remote, full)
-    step = {"slice": {"offset": 3, "length": 13}}
-    info = remote.info({"from": {"name": name}, "do": [step]})
-    messages = wire.download(info.endpoints[0].ticket.ticket)
+    flight_name = uploaded(remote, ZOO[name]())
+    step = {"slice": {"offset": offset, "length": 13}}
+    command = {"from": {"name": flight_name}, "do": [step], "publish": False}
+    messages = wire.download(json.dumps(command).encode())
     for one in messages[1:]:
         assert_padded(one.message)
-    assert remote.get(info).equals(full.slice(3, 13))
+    remote.action("delete", name=flight_name)
 
 
 def assert_framed(schema: bytes, expected: pa.Schema) -> None:
@@ -528,10 +529,33 @@ def test_an_exchange_takes_its_schema_late_and_messages_of_only_app_metadata(
     schema, batch = ipc_messages([pa.record_batch({"i": [2, 0]})])
     notes = flight_data(app_metadata=b"note")
     messages = [put(DESCRIPTOR, command_of(command)), notes, flight_data(schema), notes]
-    stream = wire.flight("DoExchange", *messages, flight_data(batch), end=False)
-    wire.half_close(stream)
-    reply = wire.wait(stream)
+    reply = wire.ask("DoExchange", *messages, flight_data(batch))
     assert reply.grpc_status == 0, reply.fields
-    data = [FlightData(m) for m in reply.messages if HEADER in numbers(m)]
+    about, *data = [FlightData(m) for m in reply.messages]
+    assert about.value(APP_METADATA) == b"{}"
     assert kinds(data) == [SCHEMA, BATCH]
     assert data[1].message.batch.number(0, "<q") == 2
+
+
+def test_app_metadata_of_an_exchange_is_not_acknowledged(
+    remote: Remote, wire: FlightConnection
+) -> None:
+    """F-22, F-30: PutResults belong to DoPut; here the client would read them as FlightData."""
+    step = {"take": {"indices": {"stream": True}}}
+    command = {"from": {"name": uploaded(remote)}, "do": [step], "publish": False}
+    indices = pa.record_batch({"i": [2, 0]})
+    first, batch = ipc_messages([indices])
+    reply = wire.ask(
+        "DoExchange",
+        flight_data(first, command_of(json.dumps(command)), b"note"),  # as Go writes it
+        flight_data(batch, None, b"note"),
+        flight_data(app_metadata=b"note"),
+    )
+    assert [numbers(m) for m in reply.messages] == [[APP_METADATA], [HEADER], [HEADER, BODY]]
+    writer, reader = remote.client.do_exchange(by_command(command), remote.options())
+    with writer:
+        writer.begin(indices.schema)
+        writer.write_with_metadata(indices, b"note")
+        writer.done_writing()
+        assert reader.read_chunk().app_metadata.to_pybytes() == b"{}"
+        assert reader.read_all().equals(TABLE.take([2, 0]))

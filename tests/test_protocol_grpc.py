@@ -31,7 +31,7 @@ from raw_flight import (
     uploaded,
 )
 from raw_flight import SERVICE as FLIGHT
-from raw_http2 import grpc_message
+from raw_http2 import NO_ERROR, grpc_message
 from remote import Remote, by_name
 from serving import Server
 
@@ -106,6 +106,21 @@ def test_calls_in_both_directions_get_headers_before_they_send(
     assert reply.headers == {":status": "200", "content-type": "application/grpc"}
     assert not reply.ended
     wire.cancel(stream)
+
+
+@pytest.mark.parametrize("method", UNARY)
+def test_an_answer_before_the_half_close_is_followed_by_a_reset(
+    wire: FlightConnection, method: str
+) -> None:
+    """G-23: also where one message is all that the call takes; a late half-close is no fault."""
+    stream = wire.flight(method, b"", end=False)
+    reply = wire.wait(stream)
+    assert reply.ended
+    assert wire.run_until(lambda: reply.reset is not None, 5)
+    assert reply.reset == NO_ERROR
+    wire.half_close(stream)
+    assert wire.ask("ListFlights", b"").grpc_status == 0
+    assert not wire.goaways
 
 
 @pytest.fixture
