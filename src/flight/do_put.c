@@ -81,7 +81,8 @@ static void put_free(void *owner) {
     ra_free(put);
 }
 
-static const ra_upload_events put_events = {.begin = begin, .complete = complete, .free = put_free};
+static const ra_upload_events put_events = {
+    .acknowledges = true, .begin = begin, .complete = complete, .free = put_free};
 
 static void copy_text(char *to, size_t capacity, ra_str text) {
     size_t n = text.len < capacity - 1 ? text.len : capacity - 1;

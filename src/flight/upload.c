@@ -206,7 +206,7 @@ static int read_arrow(ra_upload *upload, const ra_flight_data *data, ra_blob *ow
 // clients that send none are not waiting for any. An exchange answers with FlightData only.
 static int acknowledge(upload_step *step, const ra_flight_data *data, ra_error *err) {
     ra_ipc_header header;
-    if (!data->has_app_metadata || step->upload->kind != RA_WRITE_DURABLE)
+    if (!data->has_app_metadata || !step->upload->events->acknowledges)
         return 0;
     if (data->header.bytes > 0) {
         RA_TRY(ra_ipc_peek(data->header, &header, err));

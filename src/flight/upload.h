@@ -8,9 +8,11 @@
 
 typedef struct ra_upload ra_upload;
 
-// What the owner of an upload does; `owner` is its own object. All run on a worker; `free` perhaps
-// on the thread that stops the server, after the workers have ended.
+// What the owner of an upload does; `owner` is its own object. All functions run on a worker; `free`
+// perhaps on the thread that stops the server, after the workers have ended.
 typedef struct {
+    // Whether app_metadata is answered with PutResults (F-22), which only clients of DoPut expect.
+    bool acknowledges;
     // The first message: reads its descriptor, refuses early what cannot succeed.
     int (*begin)(void *owner, const ra_flight_data *first, ra_error *err);
     // The client has half-closed and everything was right: takes the content with
