@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.flight as flight
-from conditions import keep_client_memory, occupy_memory
 
+from conditions import keep_client_memory, occupy_memory
 from measure import (
     HEADER,
     Goal,

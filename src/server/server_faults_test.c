@@ -122,7 +122,8 @@ static ra_server *try_start(ra_error *err) {
 static void stop(ra_server *server) {
     int64_t start_ns = ra_os_now_ns();
     at.doing = "stop";
-    ra_server_stop(server);
+    ra_server_drain(server);
+    ra_server_free(server);
     check(ra_os_now_ns() - start_ns < (int64_t)STOP_MS * 1000000, "a call was still open");
 }
 
