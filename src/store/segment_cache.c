@@ -111,7 +111,8 @@ void ra_segment_cache_touch(ra_segment_cache *cache, ra_segment *segment) {
         unlink_segment(cache, segment);
     if (!segment->is_listed)
         link_segment(cache, segment);
-    int n = take_surplus(cache, closed);
+    // An I/O thread finds segments open; who opened the one too many closes another.
+    int n = ra_os_thread_is_nonblocking() ? 0 : take_surplus(cache, closed);
     pthread_mutex_unlock(&cache->lock);
     for (int i = 0; i < n; i++) {
         ra_os_unmap(closed[i].map, (size_t)closed[i].bytes);
