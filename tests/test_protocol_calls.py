@@ -107,6 +107,23 @@ def test_an_open_server_gives_a_token_to_everybody(
     assert wire.ask("ListFlights", b"", extra=[("authorization", "Other x")]).grpc_status == 0
 
 
+def test_credentials_in_the_first_message_give_the_token_in_the_answer(
+    guarded: Server, wire: FlightConnection
+) -> None:
+    """F-40, F-43: the first form of authentication, answered before the half-close."""
+    credentials = put(2, put(2, b"anybody") + put(3, TOKEN.encode()))  # BasicAuth has no field 1
+    with FlightConnection(guarded) as asked:
+        for connection, token in ((asked, TOKEN.encode()), (wire, b"anonymous")):
+            stream = connection.flight("Handshake", credentials, end=False)
+            reply = connection.reply(stream)
+            assert connection.run_until(lambda r=reply: r.messages, 5)
+            assert reply.messages == [put(2, token)]
+            connection.half_close(stream)
+            assert connection.wait(stream).grpc_status == 0
+        wrong = put(2, put(2, TOKEN.encode()) + put(3, b"wrong"))
+        assert asked.ask("Handshake", wrong).grpc_status == 16
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_calls_without_the_token_are_refused_before_their_body(
     guarded: Server, method: str

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import numpy as np
 import pyarrow as pa
 import pytest
-from hyperframe.frame import PingFrame, SettingsFrame, WindowUpdateFrame
+from hyperframe.frame import DataFrame, PingFrame, SettingsFrame, WindowUpdateFrame
 
 from conftest import MakeServer
 from raw_flight import (
@@ -37,6 +37,10 @@ from serving import Server
 
 MIB = 1 << 20
 EMPTY = grpc_message(b"")
+[ONE] = TABLE.to_batches()
+SCHEMA_MESSAGE, BATCH_MESSAGE = ipc_messages([ONE])
+WORDS = pa.record_batch({"d": pa.array(["x", "y"]).dictionary_encode()})
+WORDS_SCHEMA, WORDS_DICTIONARY, WORDS_BATCH = ipc_messages([WORDS])
 UNLIMITED = {SettingsFrame.INITIAL_WINDOW_SIZE: 2**31 - 1}
 
 BAD_FRAMING = {
@@ -68,6 +72,17 @@ def test_bad_framing_has_its_code_in_every_method(
     if code == 12:
         assert reply.fields["grpc-accept-encoding"] == "identity"
     assert wire.ask("ListFlights", b"").grpc_status == 0
+
+
+def test_an_upload_that_is_cut_within_a_message_leaves_nothing(wire: FlightConnection) -> None:
+    """G-12: INTERNAL, whatever came whole before."""
+    name = fresh_name()
+    first = flight_data(SCHEMA_MESSAGE, path_of(name))
+    stream = wire.flight("DoPut", first, flight_data(BATCH_MESSAGE), end=False)
+    cut = grpc_message(flight_data(BATCH_MESSAGE))[:-1]
+    wire.send(DataFrame(stream, cut, flags=["END_STREAM"]))
+    assert wire.wait(stream).grpc_status == 13
+    assert wire.ask("GetFlightInfo", path_of(name)).grpc_status == 5
 
 
 @pytest.mark.parametrize("algorithm", [1, 2], ids=["deflate", "gzip"])
@@ -282,11 +297,6 @@ def test_an_upload_larger_than_its_window_flows(remote: Remote, wire: FlightConn
 
 
 # 4.3 Checks before a message is believed
-
-[ONE] = TABLE.to_batches()
-SCHEMA_MESSAGE, BATCH_MESSAGE = ipc_messages([ONE])
-WORDS = pa.record_batch({"d": pa.array(["x", "y"]).dictionary_encode()})
-WORDS_SCHEMA, WORDS_DICTIONARY, WORDS_BATCH = ipc_messages([WORDS])
 
 
 def patched(message: Message, at: int, form: str, value: int) -> Message:
