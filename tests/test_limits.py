@@ -363,6 +363,30 @@ def test_damaged_segment_is_data_loss_with_the_name_of_the_flight(
         assert remote.get(by_name("well")).equals(SMALL)
 
 
+def test_a_damaged_result_is_made_anew(make_server: Callable[..., Server]) -> None:
+    server = make_server()
+    words = pa.table({"s": ["some", "precious", "words"]})
+    command = {"from": {"name": "t"}, "do": [{"sort_by": {"sorting": "s"}}]}
+    with Remote(server.uri) as remote:
+        remote.upload(words, "t")
+        [dataset] = segments(server)
+        before = remote.about(command)
+        [result] = set(segments(server)) - {dataset}
+    server.stop()
+    result.write_bytes(result.read_bytes().replace(b"precious", b"Precious"))
+    server.start()
+    with Remote(server.uri) as remote:
+        with pytest.raises(flight.FlightInternalError):
+            remote.get(command)
+        for _ in range(2):
+            again = remote.about(command)
+            assert [again[key] for key in ("id", "version", "state")] == [before["id"], 2, "ready"]
+            assert remote.get(command).equals(words.sort_by("s"))
+    server.restart()
+    with Remote(server.uri) as remote:
+        assert remote.about(command)["version"] == 2
+
+
 @pytest.mark.parametrize("by", [{"name": "gone"}, {"id": 0}])
 def test_a_table_whose_file_is_missing_can_be_deleted(
     make_server: Callable[..., Server], by: dict[str, object]

@@ -328,8 +328,10 @@ def test_an_authority_without_a_port_gives_the_advertised_location(make_server: 
         server = make_server(*args)
         with FlightConnection(server) as wire, Remote(server.uri) as remote:
             remote.upload(TABLE, "t")
-            [info] = wire.ask("GetFlightInfo", path_of("t"), extra=[(":authority", "x")]).messages
-            assert numbers(get(info, 3)) == (expected or [1])
+            for authority in ("x", "x:", ":5005", "x:65536", "x:123456"):
+                extra = [(":authority", authority)]
+                [info] = wire.ask("GetFlightInfo", path_of("t"), extra=extra).messages
+                assert numbers(get(info, 3)) == (expected or [1])
             if expected:
                 assert get(info, 3, 2, 1) == b"grpc+tcp://a.example:1"
 

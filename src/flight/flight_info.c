@@ -74,13 +74,19 @@ int ra_flight_json(const ra_flight *flight, const ra_version *version, bool with
     return ra_bytes_append(out, "}", 1, err);
 }
 
+enum { PORT_DIGITS = 5 };
+
 // Whether the authority is host:port with nothing that a URI would take for something else.
 static bool is_host_and_port(ra_str authority) {
     size_t digits = 0;
-    while (digits < authority.len &&
-           isdigit((unsigned char)authority.data[authority.len - 1 - digits]))
-        digits++;
-    if (digits == 0 || digits > 5 || authority.len < digits + 2 ||
+    int64_t port = 0, factor = 1;
+    for (; digits < authority.len && digits <= PORT_DIGITS; digits++, factor *= 10) {
+        unsigned char c = (unsigned char)authority.data[authority.len - 1 - digits];
+        if (!isdigit(c))
+            break;
+        port += factor * (c - '0');
+    }
+    if (digits == 0 || port > UINT16_MAX || authority.len < digits + 2 ||
         authority.data[authority.len - 1 - digits] != ':')
         return false;
     for (size_t i = 0; i < authority.len - digits - 1; i++) {

@@ -72,6 +72,9 @@ ra_flight *ra_plan_find(ra_engine *engine, const ra_plan *plan, ra_version **ver
         return NULL;
     ra_snapshot *snapshot = ra_store_snapshot(engine->options.store);
     ra_flight *flight = ra_snapshot_find_command(snapshot, plan->key);
+    // A result whose file is lost or damaged is made anew, as its next version.
+    if (flight && ra_version_is_failed(ra_flight_newest(flight)))
+        flight = NULL;
     if (flight) {
         ra_flight_ref(flight);
         *version = ra_version_ref(ra_flight_newest(flight));

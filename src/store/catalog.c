@@ -90,11 +90,11 @@ static ra_commit_mode mode_of(const ra_catalog *catalog, const ra_request_queue 
     const ra_state *state = &catalog->snapshot->state;
     int64_t n_ids = 0;
     ra_commit_mode mode = RA_COMMIT_MEMORY;
-    for (const ra_request *r = group->head; r; r = r->next) {
+    for (ra_request *r = group->head; r; r = r->next) {
         n_ids += r->change.change == RA_CHANGE_PUBLISH;
         if (r->change.change == RA_CHANGE_LEGACY_COMMAND && mode == RA_COMMIT_MEMORY)
             mode = RA_COMMIT_RELAXED;
-        else if (r->change.change != RA_CHANGE_LEGACY_COMMAND && !ra_request_is_lazy(r))
+        else if (r->change.change != RA_CHANGE_LEGACY_COMMAND && !ra_request_is_lazy(r, state))
             mode = RA_COMMIT_DURABLE;
     }
     return state->reserved_id - state->next_id < n_ids ? RA_COMMIT_DURABLE : mode;

@@ -32,6 +32,7 @@ typedef struct ra_request {
     ra_change_result result;
     bool synced;    // its contents were synced away
     bool answered;  // everything is done but the answer
+    bool remakes;   // a result that is there, but damaged: see ra_request_is_lazy
     int n_contents;
     ra_content **contents;  // references, to be synced
     int n_released;

@@ -63,6 +63,11 @@ static int sync_versions(ra_transaction *t, const ra_flight *old, ra_content *co
     return 0;
 }
 
+static bool answers_same_command(const ra_change *change, const ra_flight *old) {
+    return change->has_command_key && old->has_command_key &&
+           memcmp(change->command_key, old->command_key, sizeof old->command_key) == 0;
+}
+
 static int publish_version(ra_transaction *t, ra_request *request, const ra_flight *old,
                            ra_content *content, ra_error *err) {
     const ra_change *change = &request->change;
@@ -76,7 +81,7 @@ static int publish_version(ra_transaction *t, ra_request *request, const ra_flig
     if (draft.kind == RA_KIND_DATASET)
         RA_TRY(sync_versions(t, old, content, err));
     draft.lineage = change->lineage;
-    draft.has_command_key = false;
+    draft.has_command_key = answers_same_command(change, old);
     draft.n_versions = n_kept + 1;
     draft.versions = versions;
     RA_TRY(ra_version_new(old, ra_flight_newest(old)->number + 1, ra_os_wall_ns(), content,
@@ -124,6 +129,8 @@ int ra_change_publish(ra_transaction *t, ra_request *request, ra_error *err) {
         RA_TRY(ra_name_check(change->name, err));
     if (change->name.len == 0 && change->has_command_key) {
         ra_flight *same = ra_state_find_command(&t->state, change->command_key);
+        if (same && request->remakes && ra_version_is_failed(ra_flight_newest(same)))
+            return publish_version(t, request, same, change->content, err);
         if (same) {
             ra_request_answer(request, same, true);
             return 0;

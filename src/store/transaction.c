@@ -4,10 +4,15 @@
 #include "store/changes.h"
 #include "store/rows.h"
 
-bool ra_request_is_lazy(const ra_request *request) {
+bool ra_request_is_lazy(ra_request *request, const ra_state *state) {
     const ra_change *change = &request->change;
-    return change->change == RA_CHANGE_PUBLISH && change->kind == RA_KIND_RESULT &&
-           change->name.len == 0;
+    if (change->change != RA_CHANGE_PUBLISH || change->kind != RA_KIND_RESULT ||
+        change->name.len > 0)
+        return false;
+    const ra_flight *same =
+        change->has_command_key ? ra_state_find_command(state, change->command_key) : NULL;
+    request->remakes = same && ra_version_is_failed(ra_flight_newest(same));
+    return !request->remakes;
 }
 
 // Makes room for one more item of `item_bytes` in `*items`.
@@ -89,7 +94,7 @@ int ra_transaction_put(ra_transaction *t, const ra_flight *old, ra_flight *new, 
         if (!keeps_version(new, old->versions[i]))
             RA_TRY(ra_request_release(t->request, old->versions[i]->content, err));
     }
-    if (!old && ra_request_is_lazy(t->request))
+    if (!old && ra_request_is_lazy(t->request, &t->state))
         RA_TRY(ra_id_tree_set(&t->state.unwritten, new->row, new, err));
     else
         RA_TRY(ra_rows_write(t, written ? old : NULL, new, err));

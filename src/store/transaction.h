@@ -32,8 +32,9 @@ typedef enum {
     RA_COMMIT_DURABLE
 } ra_commit_mode;
 
-// An unnamed result: answered from memory and written with a later transaction.
-bool ra_request_is_lazy(const ra_request *request);
+// An unnamed result: answered from memory and written with a later transaction. Not one that takes
+// the place of a damaged result, which is marked here: its next version is written at once.
+bool ra_request_is_lazy(ra_request *request, const ra_state *state);
 
 // Begins with the newest snapshot's state; when something is written, unwritten results are
 // written first (if that succeeds). On failure nothing is left to end.
