@@ -160,7 +160,7 @@ LONG_FUZZ_SECONDS ?= 300
 PYTEST_LONG := $(PYTEST) -o faulthandler_timeout=1800
 .PHONY: test-long
 test-long: build .venv/.done
-	RA_EXAMPLES=1000 RA_ROUNDS=100 RA_SECONDS=60 RA_READS=100000 $(PYTEST_LONG) \
+	RA_EXAMPLES=2500 RA_ROUNDS=100 RA_SECONDS=60 RA_READS=100000 $(PYTEST_LONG) \
 	    tests/test_roundtrip.py tests/test_crash.py tests/test_side_by_side.py \
 	    tests/test_unpublished.py tests/test_methods.py
 	$(MAKE) --no-print-directory -j$(JOBS) SAN=address,undefined build
