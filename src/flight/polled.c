@@ -76,6 +76,8 @@ ra_command *ra_polled_take(ra_call *call, ra_str text) {
     ra_error err;
     if (ra_client_polled(call, &at, &err) != 0)
         return NULL;
+    if (!*at)  // as for most calls: the text, which may be large, is not hashed
+        return NULL;
     text_key key = key_of(text);
     while (*at && !(XXH128_isEqual((*at)->key.hash, key.hash) && (*at)->key.bytes == key.bytes))
         at = &(*at)->next;

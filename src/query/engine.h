@@ -45,9 +45,8 @@ void ra_outcome_fini(ra_outcome *outcome);
 typedef struct ra_waiter ra_waiter;
 typedef void (*ra_outcome_fn)(void *context, ra_outcome *outcome);
 // Starts or joins the run; done(context, outcome) is called exactly once, on any thread, unless
-// ra_waiter_leave says that it will not be. `stream` is the
-// streamed argument (one or more columns; the first counts), NULL without one; `caller` goes into
-// the Flight's record.
+// ra_waiter_leave says that it will not be. `stream` is the streamed argument (one or more columns;
+// the first counts), NULL without one; `caller` goes into the Flight's record.
 RA_MUST int ra_engine_run(ra_engine *engine, ra_plan *plan, ra_content *stream, ra_str caller,
                           ra_outcome_fn done, void *context, ra_waiter **out, ra_error *err);
 // Leaves a run whose answer is no longer wanted; the caller may not use the waiter afterwards.

@@ -77,8 +77,11 @@ static int wait_for_signal(const sigset_t *signals) {
     return number;
 }
 
+static atomic_bool is_drained;
+
 static void *drain_main(void *server) {
     ra_server_drain(server);
+    atomic_store(&is_drained, true);
     kill(getpid(), DRAINED);
     return NULL;
 }
@@ -90,7 +93,9 @@ static void drain(ra_server *server, const sigset_t *signals) {
         ra_server_drain(server);
         return;
     }
-    while (wait_for_signal(signals) != DRAINED) {
+    while (!atomic_load(&is_drained)) {
+        if (wait_for_signal(signals) == DRAINED)  // or somebody else's
+            continue;
         ra_log(RA_LOG_INFO, "server", "stopping now");
         ra_server_close_all(server);
     }
@@ -113,7 +118,8 @@ static int serve(const ra_options *options) {
     int number;
     do
         number = wait_for_signal(&signals);
-    while (number == DRAINED);  // from somebody else
+    while (number == DRAINED);               // from somebody else
+    (void)atomic_flag_test_and_set(&asked);  // a client that asks now comes second
     ra_log(RA_LOG_INFO, "server", "stopping: %s", number == SIGINT ? "interrupted" : "terminated");
     drain(server, &signals);
     ra_server_free(server);

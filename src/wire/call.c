@@ -344,22 +344,18 @@ static void deframe(ra_call *call, ra_str *data) {
 
 static int append_unread(ra_call *call, ra_str data, ra_error *err) {
     ra_bytes *unread = &call->unread;
-    ra_budget *budget = wire_of(call)->options.budget;
     size_t rest = unread->len - call->unread_at;
     if (call->unread_at > 0 && call->unread_at >= rest) {
         memmove(unread->data, unread->data + call->unread_at, rest);
         unread->len = rest;
         call->unread_at = 0;
     }
-    // The capacity is a power of two, or the ceiling.
-    int64_t most = 2 * (int64_t)(unread->len + data.len) - (int64_t)unread->capacity;
-    if (most > 0)
-        RA_TRY(ra_budget_charge(budget, most, err));
-    int rc = ra_bytes_append(unread, data.data, data.len, err);
-    int64_t charged = call->unread_charged_bytes + (most > 0 ? most : 0);
-    ra_budget_release(budget, charged - (int64_t)unread->capacity);
+    RA_TRY(ra_bytes_append(unread, data.data, data.len, err));
+    // What it has grown by: less than two windows, so that it may be had before it is charged.
+    int64_t more = (int64_t)unread->capacity - call->unread_charged_bytes;
+    RA_TRY(ra_budget_charge(wire_of(call)->options.budget, more, err));
     call->unread_charged_bytes = (int64_t)unread->capacity;
-    return rc;
+    return 0;
 }
 
 static void keep_unread(ra_call *call, ra_str data) {

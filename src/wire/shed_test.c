@@ -126,6 +126,29 @@ static void a_flood_of_small_messages_stays_as_received(void **state) {
     assert_others_are_served();
 }
 
+static void fill_empty_messages(size_t at, uint8_t *data, size_t bytes) {
+    (void)at;
+    memset(data, 0, bytes);
+}
+
+static void a_few_unread_bytes_are_kept_too(void **state) {
+    (void)state;
+    enum { PREFIX_BYTES = 5, MOST_UNREAD = 60 };
+    for (size_t n = 1; n <= MOST_UNREAD; n += 7) {
+        client *c = open_client();
+        client_stream *s = calloc(1, sizeof *s);
+        int before = atomic_load(&server->held_messages);
+        s->fill = fill_empty_messages;
+        s->body_bytes = PREFIX_BYTES * ((size_t)server->limits.held_messages + n);
+        client_call(c, "/t.T/Hold", s, NULL, NULL);
+        client_run(c, 20);
+        assert_int_equal(atomic_load(&server->held_messages) - before,
+                         server->limits.held_messages);
+        client_free(c);
+        assert_others_are_served();
+    }
+}
+
 static void small_messages_come_as_earlier_ones_are_used_up(void **state) {
     (void)state;
     enum { N_FOURS = 250000 };
@@ -391,6 +414,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(floods_of_useless_frames_are_shed, start, stop),
         cmocka_unit_test_setup_teardown(empty_data_is_shed, start, stop),
         cmocka_unit_test_setup_teardown(a_flood_of_small_messages_stays_as_received, start, stop),
+        cmocka_unit_test_setup_teardown(a_few_unread_bytes_are_kept_too, start, stop),
         cmocka_unit_test_setup_teardown(small_messages_come_as_earlier_ones_are_used_up, start,
                                         stop),
         cmocka_unit_test_setup_teardown(a_stream_that_ends_within_an_unread_message_is_refused,
