@@ -613,15 +613,21 @@ def test_malformed_commands_are_refused(remote: Remote, command: bytes) -> None:
         remote.client.get_flight_info(descriptor, remote.options())
 
 
+def begun_download(remote: Remote) -> flight.FlightStreamReader:
+    """A download of 96 MB of which one batch was read."""
+    batch = pa.record_batch({"n": np.arange(400_000)})
+    remote.put(by_name("big"), batch.schema, [batch] * 30)
+    reader = remote.reader(by_name("big"))
+    next(reader)
+    return reader
+
+
 def test_server_ends_in_time_with_a_download_that_nobody_reads(
     make_server: Callable[..., Server],
 ) -> None:
     server = make_server("--drain-timeout", "1s")
     with Remote(server.uri) as remote:
-        batch = pa.record_batch({"n": np.arange(400_000)})
-        remote.put(by_name("big"), batch.schema, [batch] * 30)
-        reader = remote.reader(by_name("big"))
-        next(reader)
+        reader = begun_download(remote)
         started = time.monotonic()
         server.stop()
         assert time.monotonic() - started < 10
@@ -648,10 +654,7 @@ def test_a_second_signal_ends_the_server_now(
 ) -> None:
     server = make_server("--drain-timeout", "20s")
     with Remote(server.uri) as remote:
-        batch = pa.record_batch({"n": np.arange(400_000)})
-        remote.put(by_name("big"), batch.schema, [batch] * 30)
-        reader = remote.reader(by_name("big"))
-        next(reader)
+        reader = begun_download(remote)
         started = time.monotonic()
         os.kill(server.pid, signal.SIGTERM)
         assert eventually(lambda: "stopping" in server.log)
@@ -668,10 +671,7 @@ def test_a_second_signal_ends_the_server_now(
 def test_a_second_shutdown_hurries_nobody(make_server: Callable[..., Server]) -> None:
     server = make_server("--drain-timeout", "3s")
     with Remote(server.uri) as remote:
-        batch = pa.record_batch({"n": np.arange(400_000)})
-        remote.put(by_name("big"), batch.schema, [batch] * 30)
-        reader = remote.reader(by_name("big"))
-        next(reader)
+        _reader = begun_download(remote)  # held while the server drains
         started = time.monotonic()
         with RawConnection(server.host, server.port) as raw:
             question = grpc_message(b"\n\x08shutdown")

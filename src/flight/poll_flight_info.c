@@ -13,7 +13,8 @@
 enum {
     INFO_CEILING = RA_COMMAND_MESSAGE_BYTES + 32 * 1024 * 1024,
     NS_PER_MS = 1000000,
-    NS_PER_S = 1000000000
+    NS_PER_S = 1000000000,
+    PLANNING_MS = 50  // until the next look at a command that is being planned
 };
 enum { INFO = 1, DESCRIPTOR = 2, PROGRESS = 3, EXPIRATION_TIME = 4, TIMESTAMP_BYTES = 32 };
 
@@ -60,6 +61,11 @@ static void fire(ra_timer *timer) {
     const ra_command *command = poll->describe.command;
     if (ra_command_is_answered(command))
         return;
+    // Only a run can go on without its call: a large command is planned first.
+    if (!ra_command_is_planned(command)) {
+        ra_timers_set(ra_call_timers(poll->call), timer, ra_os_now_ns() + PLANNING_MS * NS_PER_MS);
+        return;
+    }
     ra_bytes message;
     ra_error err;
     ra_bytes_init(&message, poll->describe.target.encoded.len + 2 * TIMESTAMP_BYTES);
@@ -68,7 +74,7 @@ static void fire(ra_timer *timer) {
         ra_reply_send(poll->call, &message);
     ra_bytes_fini(&message);
     ra_reply_end(poll->call, rc, &err);
-    poll->is_to_poll_again = rc == 0 && ra_command_is_planned(command);
+    poll->is_to_poll_again = rc == 0;
 }
 
 // Not longer than the limit, and so that the answer comes before the call's own deadline.

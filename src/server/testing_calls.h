@@ -9,7 +9,7 @@
 #include "wire/protobuf.h"
 #include "wire/testing_client.h"
 
-enum { FLIGHT_CALL_MS = 60000, FLIGHT_BODY_CEILING = 1 << 20, FLIGHT_TICKET_BYTES = 64 };
+enum { FLIGHT_CALL_MS = 10000, FLIGHT_BODY_CEILING = 1 << 20, FLIGHT_TICKET_BYTES = 64 };
 
 typedef enum {
     FLIGHT_CLOSED = -1,  // the connection ended first
