@@ -654,7 +654,7 @@ def test_a_second_signal_ends_the_server_now(
 ) -> None:
     server = make_server("--drain-timeout", "20s")
     with Remote(server.uri) as remote:
-        reader = begun_download(remote)
+        _reader = begun_download(remote)  # held while the server drains
         started = time.monotonic()
         os.kill(server.pid, signal.SIGTERM)
         assert eventually(lambda: "stopping" in server.log)
