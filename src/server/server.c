@@ -69,6 +69,7 @@ static int start_store(ra_server *server, ra_error *err) {
                                 .durable = o->durability.number == 0,
                                 .read_only = o->read_only.number != 0,
                                 .disk_reserve_bytes = -1,
+                                .keep_versions = (int)o->keep_versions.number,
                                 .budget = &server->budget,
                                 .workers = server->workers};
     RA_TRY(ra_store_open(&options, &server->store, err));

@@ -18,8 +18,7 @@
 enum {
     RA_CATALOG_FORMAT = 1,
     RA_ENGINE_VERSION = 1,  // of the kernels: what a result was computed with
-    RA_ID_BLOCK = 64,       // ids are reserved on disk in blocks of so many
-    RA_KEEP_VERSIONS = 10
+    RA_ID_BLOCK = 64        // ids are reserved on disk in blocks of so many
 };
 
 typedef struct ra_request {

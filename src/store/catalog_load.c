@@ -34,7 +34,7 @@ typedef struct {
     bool more_names;
     bool more_versions;
     // Of the Flight being read.
-    ra_version *versions[RA_KEEP_VERSIONS];
+    ra_version *versions[RA_MAX_KEEP_VERSIONS];
     int n_versions;
     ra_str names[MAX_NAMES];  // strings in `text`
     int n_names;
@@ -172,7 +172,7 @@ static int check_content(load *l, const ra_content *content, ra_error *err) {
 // Reads the version at hand of the Flight `draft`.
 static int load_version(load *l, const ra_flight *draft, ra_error *err) {
     const ra_sql_id id = RA_SQL_SELECT_VERSIONS;
-    if (l->n_versions == RA_KEEP_VERSIONS)
+    if (l->n_versions == RA_MAX_KEEP_VERSIONS)
         return fail_damaged("a Flight has too many versions", err);
     l->is_damaged = false;
     ra_content *content;

@@ -554,6 +554,28 @@ static void durability_none_keeps_everything_over_a_clean_stop(void **state) {
     testing_assert_rows(t, 1, 0, 5);
 }
 
+static void fewer_or_more_versions_are_kept_as_asked(void **state) {
+    testing_store *t = *state;
+    ra_error err;
+    testing_close(t);
+    t->keep_versions = 20;
+    testing_open(t);
+    testing_upload(t, "a", 0, 1, RA_IF_EXISTS_ERROR);
+    for (int i = 1; i < 21; i++)
+        testing_upload(t, "a", i, 1, RA_IF_EXISTS_REPLACE);
+    assert_int_equal(get_refused(t, 0, 1, &err), RA_REASON_FLIGHT_NOT_FOUND);
+    assert_int_equal(testing_count_files(t, "segments"), 20);
+    // Fewer from now on: those that are there stay until the next one comes.
+    testing_close(t);
+    t->keep_versions = 1;
+    testing_open(t);
+    assert_int_equal(testing_count_files(t, "segments"), 20);
+    testing_upload(t, "a", 21, 1, RA_IF_EXISTS_REPLACE);
+    assert_int_equal(testing_count_files(t, "segments"), 1);
+    assert_int_equal(get_refused(t, 0, 21, &err), RA_REASON_FLIGHT_NOT_FOUND);
+    testing_assert_rows(t, 0, 21, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         testing_unit(ids_follow_each_other_and_are_positions),
@@ -567,6 +589,7 @@ int main(void) {
         testing_unit(reuse_needs_equal_content),
         testing_unit(a_stale_if_version_is_a_conflict),
         testing_unit(the_newest_ten_versions_are_kept),
+        testing_unit(fewer_or_more_versions_are_kept_as_asked),
         testing_unit(rename_gives_a_flight_its_only_name),
         testing_unit(keep_makes_a_result_a_dataset_and_back),
         testing_unit(an_upload_onto_a_result_makes_it_durable),

@@ -72,8 +72,10 @@ static int publish_version(ra_transaction *t, ra_request *request, const ra_flig
                            ra_content *content, ra_error *err) {
     const ra_change *change = &request->change;
     ra_flight draft = ra_flight_draft(old);
-    ra_version *versions[RA_KEEP_VERSIONS];
-    int n_kept = old->n_versions < RA_KEEP_VERSIONS ? old->n_versions : RA_KEEP_VERSIONS - 1;
+    ra_version *versions[RA_MAX_KEEP_VERSIONS];
+    int n_kept = t->catalog->store->options.keep_versions - 1;
+    if (n_kept > old->n_versions)
+        n_kept = old->n_versions;
     for (int i = 0; i < n_kept; i++)
         versions[i] = old->versions[old->n_versions - n_kept + i];
     if (change->kind == RA_KIND_DATASET)

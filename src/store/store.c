@@ -122,6 +122,8 @@ int ra_store_open(const ra_store_options *options, ra_store **out, ra_error *err
     if (!store)
         RA_FAIL(err, OUT_OF_MEMORY, "no memory to open the store");
     store->options = *options;
+    if (store->options.keep_versions == 0)
+        store->options.keep_versions = RA_KEEP_VERSIONS;
     store->lock_fd = -1;
     int rc = open_parts(store, err);
     if (rc != 0) {

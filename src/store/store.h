@@ -7,11 +7,14 @@
 #include "base/workers.h"
 #include "store/content.h"
 
+enum { RA_KEEP_VERSIONS = 10, RA_MAX_KEEP_VERSIONS = 1000 };
+
 typedef struct {
     const char *data_dir;
     bool durable;  // --durability commit
     bool read_only;
     int64_t disk_reserve_bytes;  // uploads are refused below; -1: 5 % of the file system
+    int keep_versions;           // of a Flight, 1 … RA_MAX_KEEP_VERSIONS; 0: RA_KEEP_VERSIONS
     ra_budget *budget;           // memory of writers, merged dictionaries …
     ra_workers *workers;
 } ra_store_options;

@@ -25,6 +25,9 @@ typedef struct {
     ra_store *store;
     bool durable;
     bool read_only;
+    int keep_versions;
+    int64_t result_ttl_ns;
+    int64_t disk_quota_bytes;
 } testing_store;
 
 static inline void testing_check(int rc, const ra_error *err) {
@@ -39,6 +42,7 @@ static inline int testing_try_open(testing_store *t, ra_error *err) {
                                 .durable = t->durable,
                                 .read_only = t->read_only,
                                 .disk_reserve_bytes = 0,
+                                .keep_versions = t->keep_versions,
                                 .budget = &t->budget,
                                 .workers = t->workers};
     return ra_store_open(&options, &t->store, err);
