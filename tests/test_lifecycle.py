@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import time
+
 import pyarrow as pa
+import pyarrow.flight as flight
 import pytest
 
 from conftest import MakeServer
-from remote import Remote, by_name
+from remote import Remote, by_id, by_name
 
 A = pa.table({"n": list(range(100))})
 
@@ -21,3 +25,42 @@ def test_as_many_versions_are_kept_as_asked(make_server: MakeServer) -> None:
         assert remote.get(by_name("t", 3)).equals(A.slice(2))
         with pytest.raises(KeyError, match="version 2"):
             remote.get(by_name("t", 2))
+
+
+def wait_until_gone(remote: Remote, number: int) -> None:
+    """Returns when Flight `number` is no longer known; fails after 20 s."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        if number not in {json.loads(f.app_metadata)["id"] for f in remote.flights() if live(f)}:
+            return
+        time.sleep(0.1)
+    pytest.fail(f"Flight {number} is still there")
+
+
+def live(info: flight.FlightInfo) -> bool:
+    """Whether an entry of the list is no tombstone."""
+    return info.descriptor.command != b"DELETED"
+
+
+def test_an_unused_result_expires_and_comes_back_when_asked_for(make_server: MakeServer) -> None:
+    server = make_server("--result-ttl", "500ms")
+    head = {"from": {"name": "t"}, "do": [{"slice": {"offset": 0, "length": 5}}]}
+    with Remote(server.uri) as remote:
+        assert "expires" not in remote.upload(A, "t")
+        result = remote.about(head)
+        assert result["expires"] > result["last_used"]
+        wait_until_gone(remote, result["id"])
+        with pytest.raises(KeyError, match="was deleted"):
+            remote.about(by_id(result["id"]))
+        assert f"change=expire by=server flight={result['id']}" in server.log
+        assert remote.get(by_name("t")).equals(A)
+        again = remote.about(head)
+        assert again["id"] > result["id"]
+        assert remote.get(by_id(again["id"])).equals(A.slice(0, 5))
+
+
+def test_results_may_stay_for_ever(make_server: MakeServer) -> None:
+    server = make_server("--result-ttl", "never")
+    with Remote(server.uri) as remote:
+        remote.upload(A, "t")
+        assert "expires" not in remote.about({"from": {"name": "t"}, "do": []})

@@ -65,6 +65,8 @@ int ra_flight_json(const ra_flight *flight, const ra_version *version, bool with
     RA_TRY(ra_bytes_printf(out, err, ", \"created_by\": "));
     RA_TRY(ra_json_put_string(out, flight->created_by, err));
     RA_TRY(put_time(out, "last_used", atomic_load(flight->last_used_ns), err));
+    if (ra_flight_expires_ns(flight) != INT64_MAX)
+        RA_TRY(put_time(out, "expires", ra_flight_expires_ns(flight), err));
     RA_TRY(ra_bytes_printf(out, err, ", \"state\": \"%s\", \"kept\": %s, \"combined\": %s",
                            ra_version_state(version),
                            flight->kept || flight->kind == RA_KIND_DATASET ? "true" : "false",

@@ -13,6 +13,7 @@ enum { WINDOW_BYTES = 4 * 1024 * 1024 };
 struct ra_sender {
     ra_app *app;
     ra_content *content;
+    ra_version *version;  // so that it counts as used; NULL when it is none
     ra_cursor *cursor;
     ra_call_ref call;
     bool ended;  // the call is gone; freed when no window is being prepared
@@ -35,6 +36,7 @@ static ra_sender *sender_of_post(ra_post *post) {
 static void sender_free(ra_sender *sender) {
     ra_cursor_free(sender->cursor);
     ra_content_unref(sender->content);
+    ra_version_unref(sender->version);
     ra_free(sender);
 }
 
@@ -128,6 +130,7 @@ int ra_sender_start(ra_call *call, const ra_flight *flight, const ra_version *ve
     RA_TRY(sender_new(call, content, out, err));
     if (flight) {
         ra_flight_label(flight, (*out)->label);
+        (*out)->version = ra_version_ref((ra_version *)(uintptr_t)version);
         ra_call_account_of(call)->flight = flight->id;
         ra_flight_trailer(call, flight, version);
     }

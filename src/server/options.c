@@ -64,7 +64,11 @@ static bool read_size(const char *text, int64_t *out) {
 }
 
 static bool read_time(const char *text, int64_t *out) {
-    static const unit_suffix units[] = {{"s", 1000}, {"ms", 1}, {"m", 60000}, {"h", 3600000}};
+    *out = INT64_MAX;
+    if (strcasecmp(text, "never") == 0)
+        return true;
+    static const unit_suffix units[] = {
+        {"s", 1000}, {"ms", 1}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
     return read_with_unit(text, units, sizeof units / sizeof *units, out);
 }
 

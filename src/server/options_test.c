@@ -33,18 +33,28 @@ static void values_are_read_in_their_units(void **state) {
     assert_int_equal(o.drain_timeout.number, 500);
     assert_int_equal(read_options(&o, "--keep-versions", "1000", &err), 0);
     assert_int_equal(o.keep_versions.number, 1000);
+    assert_int_equal(read_options(&o, "--result-ttl", "2d", &err), 0);
+    assert_int_equal(o.result_ttl.number, INT64_C(172800000));
+    assert_int_equal(read_options(&o, "--result-ttl", "never", &err), 0);
+    assert_int_equal(o.result_ttl.number, INT64_MAX);
     assert_int_equal(read_options(&o, "--durability", "none", &err), 0);
     assert_int_equal(o.durability.number, 1);
 }
 
 static void wrong_ones_are_named(void **state) {
     (void)state;
-    static const char *const bad[][2] = {
-        {"--prot", "1"},          {"--port", "70000"},
-        {"--port", "5x"},         {"--port", NULL},
-        {"--keep-versions", "0"}, {"--keep-versions", "1001"},
-        {"--durability", "some"}, {"--memory-limit", "99999999999999999G"},
-        {"--memory-limit", "1"},  {"port", "1"}};
+    static const char *const bad[][2] = {{"--prot", "1"},
+                                         {"--port", "70000"},
+                                         {"--port", "5x"},
+                                         {"--port", NULL},
+                                         {"--keep-versions", "0"},
+                                         {"--keep-versions", "1001"},
+                                         {"--drain-timeout", "never"},
+                                         {"--result-ttl", "0s"},
+                                         {"--durability", "some"},
+                                         {"--memory-limit", "99999999999999999G"},
+                                         {"--memory-limit", "1"},
+                                         {"port", "1"}};
     ra_options o;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         ra_error err;

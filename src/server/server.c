@@ -63,12 +63,19 @@ static bool app_is_serving(void *context) {
     return is_serving((char *)app - offsetof(ra_server, app));
 }
 
+// What nanoseconds since 1970 cannot express is never.
+static int64_t result_ttl_ns(int64_t ms) {
+    const int64_t century_ms = INT64_C(100) * 365 * 24 * 3600 * 1000;
+    return ms > century_ms ? 0 : ms * 1000000;
+}
+
 static int start_store(ra_server *server, ra_error *err) {
     const ra_options *o = server->options;
     ra_store_options options = {.data_dir = o->data_dir.text,
                                 .durable = o->durability.number == 0,
                                 .read_only = o->read_only.number != 0,
                                 .disk_reserve_bytes = -1,
+                                .result_ttl_ns = result_ttl_ns(o->result_ttl.number),
                                 .keep_versions = (int)o->keep_versions.number,
                                 .budget = &server->budget,
                                 .workers = server->workers};

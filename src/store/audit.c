@@ -18,7 +18,7 @@ void ra_audit_log(const ra_request *request) {
         return;
     const ra_change *change = &request->change;
     const ra_change_result *result = &request->result;
-    const char *verb = verbs[change->change];
+    const char *verb = change->if_expired ? "expire" : verbs[change->change];
     if (change->change == RA_CHANGE_CLEAR) {
         ra_log(RA_LOG_INFO, "audit", "change=%s by=%.*s what=%s purge=%s", verb,
                RA_STR_ARG(change->caller), change->results_only ? "results" : "all",

@@ -238,8 +238,28 @@ static void restore_reserve(ra_catalog *catalog) {
     ra_reserve_make(catalog);
 }
 
+static void forget_answer(void *context, ra_change_result *result) {
+    (void)context;
+    (void)result;
+}
+
+// Without memory for it the result stays until the next look.
+static void expire(ra_catalog *catalog, const ra_flight *flight) {
+    ra_change change = {.change = RA_CHANGE_DELETE,
+                        .flight_id = flight->id,
+                        .if_expired = true,
+                        .caller = RA_STR("server")};
+    ra_error ignored;
+    ra_request *request;
+    if (ra_request_new(catalog, &change, forget_answer, NULL, &request, &ignored) != 0)
+        return;
+    pthread_mutex_lock(&catalog->lock);
+    queue_push(&catalog->queue, request);
+    pthread_mutex_unlock(&catalog->lock);
+}
+
 // What is due besides requests.
-static void keep_up(ra_catalog *catalog) {
+static void keep_up(ra_catalog *catalog, bool stopping) {
     int64_t now_ns = ra_os_now_ns();
     if (catalog->reserve_released)
         restore_reserve(catalog);
@@ -249,6 +269,8 @@ static void keep_up(ra_catalog *catalog) {
         flush(catalog, now_ns);
     if (now_ns >= catalog->use_due_ns)
         write_some_uses(catalog, now_ns);
+    if (now_ns >= catalog->expiry_due_ns && !stopping)
+        ra_janitor_run(catalog, now_ns, expire);
 }
 
 // Waits until there is a request, a dead snapshot or something due. The lock is held.
@@ -256,6 +278,8 @@ static void wait_for_work(ra_catalog *catalog) {
     int64_t due_ns = catalog->use_due_ns;
     if (catalog->flush_due_ns != 0 && catalog->flush_due_ns < due_ns)
         due_ns = catalog->flush_due_ns;
+    if (catalog->expiry_due_ns < due_ns)
+        due_ns = catalog->expiry_due_ns;
     struct timespec until = {due_ns / SECONDS, due_ns % SECONDS};
     catalog->is_idle = !catalog->queue.head && catalog->n_away == 0;
     if (catalog->is_idle)
@@ -290,11 +314,12 @@ static void *catalog_main(void *arg) {
             queue_push(&taken, r);
         ra_snapshot *dead = catalog->dead;
         catalog->dead = NULL;
-        stop = catalog->stopping && !taken.head && catalog->n_away == 0;
+        bool stopping = catalog->stopping;
+        stop = stopping && !taken.head && catalog->n_away == 0;
         pthread_mutex_unlock(&catalog->lock);
         free_dead(dead);
         run_requests(catalog, &taken);
-        keep_up(catalog);
+        keep_up(catalog, stopping);
     }
     return NULL;
 }
@@ -365,6 +390,7 @@ int ra_catalog_open(ra_store *store, ra_error *err) {
     pthread_cond_init(&catalog->settled, NULL);
     pthread_condattr_destroy(&attributes);
     catalog->use_due_ns = ra_os_now_ns() + 60 * SECONDS;
+    catalog->expiry_due_ns = ra_janitor_next_due(catalog, ra_os_now_ns());
     store->catalog = catalog;
     int rc = open_database(catalog, err);
     if (rc == 0)

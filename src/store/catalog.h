@@ -79,6 +79,8 @@ struct ra_catalog {
     int64_t use_due_ns;    // when times of last use are to be written
     int64_t next_use_id;   // the Flight to go on with
     bool reserve_released;
+    int64_t expiry_due_ns;   // when expired results are to be looked for; INT64_MAX = never
+    int64_t next_expiry_id;  // the Flight to go on with
 };
 
 // Opens the catalog of `store`: checks its format, recovers, loads all Flights; then starts the
@@ -107,6 +109,15 @@ RA_MUST int ra_request_release(ra_request *request, const ra_content *content, r
 bool ra_request_needs_sync(ra_request *request, const ra_state *state);
 // What a request does away: syncs its contents, or counts and removes files. Any thread.
 void ra_request_work(ra_request *request);
+
+// When the next look at expired results is due, counted from now.
+int64_t ra_janitor_next_due(const ra_catalog *catalog, int64_t now_ns);
+// Looks at some Flights, and gives the expired ones to `expire`. Those in use are touched. Catalog
+// thread.
+void ra_janitor_run(ra_catalog *catalog, int64_t now_ns,
+                    void (*expire)(ra_catalog *catalog, const ra_flight *flight));
+// Whether a Flight may be deleted as expired.
+bool ra_janitor_is_expired(const ra_flight *flight);
 
 // The reserve file, which a delete may give back to a full disk.
 void ra_reserve_make(ra_catalog *catalog);  // best effort

@@ -64,6 +64,10 @@ static int unkeep(ra_transaction *t, ra_request *request, ra_error *err) {
 static int delete_flight(ra_transaction *t, ra_request *request, ra_error *err) {
     ra_flight *flight;
     RA_TRY(ra_state_get(&t->state, request->change.flight_id, &flight, err));
+    if (request->change.if_expired && !ra_janitor_is_expired(flight)) {
+        request->result.reused = true;
+        return 0;
+    }
     RA_TRY(ra_transaction_event(t, RA_EVENT_DELETED, flight, err));
     return ra_transaction_put(t, flight, NULL, err);
 }

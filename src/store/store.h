@@ -15,6 +15,7 @@ typedef struct {
     bool read_only;
     int64_t disk_reserve_bytes;  // uploads are refused below; -1: 5 % of the file system
     int keep_versions;           // of a Flight, 1 … RA_MAX_KEEP_VERSIONS; 0: RA_KEEP_VERSIONS
+    int64_t result_ttl_ns;       // unnamed results go so long after their last use; 0: never
     ra_budget *budget;           // memory of writers, merged dictionaries …
     ra_workers *workers;
 } ra_store_options;
@@ -70,6 +71,9 @@ ra_flight *ra_flight_ref(ra_flight *flight);
 void ra_flight_unref(ra_flight *flight);
 // Remembers a use: in memory, written at most once a minute and at the end.
 void ra_flight_touch(ra_flight *flight);
+// When it expires unless it is used before: unnamed results only; INT64_MAX = never. Its versions
+// in use (by a download, a running command) count as a use.
+int64_t ra_flight_expires_ns(const ra_flight *flight);
 static inline ra_version *ra_flight_newest(const ra_flight *flight) {
     return flight->versions[flight->n_versions - 1];
 }
@@ -143,6 +147,7 @@ typedef struct {
     ra_str legacy_command;
     bool has_command_key;  // publish: answers this canonical command from now on
     uint8_t command_key[16];
+    bool if_expired;    // delete: by the janitor, of a result that is still unused
     bool results_only;  // clear
     bool purge;         // clear
 } ra_change;

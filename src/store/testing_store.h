@@ -43,6 +43,7 @@ static inline int testing_try_open(testing_store *t, ra_error *err) {
                                 .read_only = t->read_only,
                                 .disk_reserve_bytes = 0,
                                 .keep_versions = t->keep_versions,
+                                .result_ttl_ns = t->result_ttl_ns,
                                 .budget = &t->budget,
                                 .workers = t->workers};
     return ra_store_open(&options, &t->store, err);
