@@ -31,7 +31,9 @@ def wait_until_gone(remote: Remote, number: int) -> None:
     """Returns when Flight `number` is no longer known; fails after 20 s."""
     until = time.monotonic() + 20
     while time.monotonic() < until:
-        if number not in {json.loads(f.app_metadata)["id"] for f in remote.flights() if live(f)}:
+        if number not in {
+            json.loads(f.app_metadata)["id"] for f in remote.flights() if live(f)
+        }:
             return
         time.sleep(0.1)
     pytest.fail(f"Flight {number} is still there")
@@ -42,7 +44,9 @@ def live(info: flight.FlightInfo) -> bool:
     return info.descriptor.command != b"DELETED"
 
 
-def test_an_unused_result_expires_and_comes_back_when_asked_for(make_server: MakeServer) -> None:
+def test_an_unused_result_expires_and_comes_back_when_asked_for(
+    make_server: MakeServer,
+) -> None:
     server = make_server("--result-ttl", "500ms")
     head = {"from": {"name": "t"}, "do": [{"slice": {"offset": 0, "length": 5}}]}
     with Remote(server.uri) as remote:
@@ -64,3 +68,18 @@ def test_results_may_stay_for_ever(make_server: MakeServer) -> None:
     with Remote(server.uri) as remote:
         remote.upload(A, "t")
         assert "expires" not in remote.about({"from": {"name": "t"}, "do": []})
+
+
+def test_uploads_over_the_quota_are_refused_and_deletes_work(
+    make_server: MakeServer,
+) -> None:
+    server = make_server("--disk-quota", "1M", "--disk-reserve", "none")
+    large = pa.table({"n": list(range(100_000))})
+    with Remote(server.uri) as remote:
+        remote.upload(large, "a")
+        with pytest.raises(OSError, match=r"of 1\.0 MB used"):
+            remote.upload(large, "b")
+        assert remote.error["reason"] == "DISK_FULL"
+        assert remote.get(by_name("a")).equals(large)
+        remote.action("delete", name="a")
+        remote.upload(large, "b")

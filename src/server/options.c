@@ -8,7 +8,7 @@
 
 #include "base/os.h"
 
-typedef enum { TEXT, NUMBER, SIZE, MILLISECONDS, FLAG, WORD } option_kind;
+typedef enum { TEXT, NUMBER, SIZE, DISK, MILLISECONDS, FLAG, WORD } option_kind;
 
 typedef struct {
     const char *name;
@@ -51,16 +51,31 @@ static bool read_with_unit(const char *text, const unit_suffix *units, int n, in
     return false;
 }
 
+static const unit_suffix size_units[] = {
+    {"", 1}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {"T", INT64_C(1) << 40}};
+
 static bool read_size(const char *text, int64_t *out) {
-    static const unit_suffix units[] = {
-        {"", 1}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {"T", INT64_C(1) << 40}};
     char *end;
     long percent = strtol(text, &end, 10);
     if (strcmp(end, "%") == 0 && percent > 0 && percent <= 100) {
         *out = ra_os_memory_bytes() / 100 * percent;
         return true;
     }
-    return read_with_unit(text, units, sizeof units / sizeof *units, out);
+    return read_with_unit(text, size_units, sizeof size_units / sizeof *size_units, out);
+}
+
+// Bytes; minus the percent for a share, as only the store knows the file system; 0 for none.
+static bool read_disk(const char *text, int64_t *out) {
+    char *end;
+    long percent = strtol(text, &end, 10);
+    if (strcmp(end, "%") == 0 && percent >= 0 && percent <= 100) {
+        *out = -percent;
+        return true;
+    }
+    *out = 0;
+    return strcasecmp(text, "none") == 0 ||
+           (read_with_unit(text, size_units, sizeof size_units / sizeof *size_units, out) &&
+            *out >= 0);
 }
 
 static bool read_time(const char *text, int64_t *out) {
@@ -107,6 +122,8 @@ static bool read_value(const option *o, const char *text, int64_t *number) {
                    *number <= o->max;
         case SIZE:
             return read_size(text, number) && *number >= o->min && *number <= o->max;
+        case DISK:
+            return read_disk(text, number);
         case MILLISECONDS:
             return read_time(text, number) && *number >= o->min && *number <= o->max;
         case FLAG:

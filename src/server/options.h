@@ -8,7 +8,8 @@
 // What a field of each kind holds: TEXT and WORD a string, the others a number.
 typedef struct {
     const char *text;  // as given, or the default; borrowed from argv, environment or the table
-    int64_t number;    // NUMBER; SIZE in bytes; MILLISECONDS; FLAG 0 or 1; WORD its position
+    int64_t number;  // NUMBER; SIZE in bytes; DISK in bytes or minus percent; MILLISECONDS; FLAG 0
+                     // or 1; WORD its position
 } ra_option_value;
 
 typedef struct {

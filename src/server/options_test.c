@@ -37,6 +37,13 @@ static void values_are_read_in_their_units(void **state) {
     assert_int_equal(o.result_ttl.number, INT64_C(172800000));
     assert_int_equal(read_options(&o, "--result-ttl", "never", &err), 0);
     assert_int_equal(o.result_ttl.number, INT64_MAX);
+    assert_int_equal(o.disk_quota.number, 0);
+    assert_int_equal(o.disk_reserve.number, -5);
+    assert_int_equal(read_options(&o, "--disk-quota", "3G", &err), 0);
+    assert_int_equal(o.disk_quota.number, INT64_C(3) << 30);
+    assert_int_equal(read_options(&o, "--disk-quota=20%", "--disk-reserve=none", &err), 0);
+    assert_int_equal(o.disk_quota.number, -20);
+    assert_int_equal(o.disk_reserve.number, 0);
     assert_int_equal(read_options(&o, "--durability", "none", &err), 0);
     assert_int_equal(o.durability.number, 1);
 }
@@ -51,6 +58,8 @@ static void wrong_ones_are_named(void **state) {
                                          {"--keep-versions", "1001"},
                                          {"--drain-timeout", "never"},
                                          {"--result-ttl", "0s"},
+                                         {"--disk-quota", "101%"},
+                                         {"--disk-reserve", "much"},
                                          {"--durability", "some"},
                                          {"--memory-limit", "99999999999999999G"},
                                          {"--memory-limit", "1"},

@@ -21,9 +21,31 @@ static void print_bytes(char text[32], int64_t bytes) {
     snprintf(text, 32, "%.1f %s", value, units[unit]);
 }
 
+// An amount of the options: bytes, or below 0 a share of the file system.
+static int64_t amount_of(int64_t amount, int64_t total_bytes) {
+    return amount >= 0 ? amount : total_bytes / 100 * -amount;
+}
+
 static int64_t reserve_of(const ra_store *store, int64_t total_bytes) {
-    int64_t reserve = store->options.disk_reserve_bytes;
-    return reserve >= 0 ? reserve : total_bytes / 20;
+    return amount_of(store->options.disk_reserve_bytes, total_bytes);
+}
+
+int64_t ra_store_disk_bytes(ra_store *store) {
+    return atomic_load(&store->segment_bytes) - atomic_load(&store->memory_bytes) +
+           atomic_load(&store->writing_bytes) + atomic_load(&store->spool_bytes);
+}
+
+static int check_quota(ra_store *store, int64_t bytes, int64_t total_bytes, ra_error *err) {
+    int64_t quota = amount_of(store->options.disk_quota_bytes, total_bytes);
+    int64_t used = ra_store_disk_bytes(store);
+    if (quota == 0 || (used <= quota && bytes <= quota - used))
+        return 0;
+    char wanted[32], used_text[32], quota_text[32];
+    print_bytes(wanted, bytes);
+    print_bytes(used_text, used);
+    print_bytes(quota_text, quota);
+    RA_FAIL(err, DISK_FULL, "the disk quota is used up: %s wanted, %s of %s used", wanted,
+            used_text, quota_text);
 }
 
 static int fail_full(int64_t bytes, int64_t free_bytes, int64_t reserve_bytes, ra_error *err) {
@@ -39,6 +61,7 @@ static int fail_full(int64_t bytes, int64_t free_bytes, int64_t reserve_bytes, r
 static int check_disk(ra_store *store, int64_t bytes, int percent, ra_error *err) {
     int64_t free_bytes, total_bytes;
     RA_TRY(ra_os_disk(store->data_dir, &free_bytes, &total_bytes, err));
+    RA_TRY(check_quota(store, bytes, total_bytes, err));
     int64_t reserve = reserve_of(store, total_bytes) / 100 * percent;
     if (bytes > free_bytes || free_bytes - bytes < reserve)
         return fail_full(bytes, free_bytes, reserve, err);

@@ -21,6 +21,8 @@ struct ra_store {
     atomic_bool sync_failed;          // crash rule 2: read-only from then on
     atomic_int_least64_t n_segments;  // live ra_segments, for leak checks
     atomic_int_least64_t segment_bytes;
+    atomic_int_least64_t memory_bytes;   // of segment_bytes, those without a file
+    atomic_int_least64_t writing_bytes;  // of files that will be segments
     atomic_int_least64_t open_segments;
     atomic_int_least64_t n_damaged_segments;
     atomic_int_least64_t
@@ -31,7 +33,7 @@ struct ra_store {
 void ra_store_sync_failed(ra_store *store, const ra_error *why);
 // UNAVAILABLE after a failed fsync, READ_ONLY with --read-only.
 RA_MUST int ra_store_check_writable(ra_store *store, ra_error *err);
-// DISK_FULL with the sizes when `bytes` more would go below the reserve.
+// DISK_FULL with the sizes when `bytes` more would go below the reserve or over the quota.
 RA_MUST int ra_store_check_disk(ra_store *store, int64_t bytes, ra_error *err);
 
 #endif

@@ -20,6 +20,11 @@ enum {
     MEMORY_ALIGNMENT = 64
 };
 
+static void count_bytes(ra_output *output, int64_t bytes) {
+    atomic_fetch_add(&output->store->writing_bytes, bytes - output->counted_bytes);
+    output->counted_bytes = bytes;
+}
+
 static int make_file(ra_output *output, const char *path, ra_error *err) {
     int rc = ra_os_open(path, O_RDWR | O_CREAT | O_EXCL, 0640, &output->fd, err);
     return rc == 0 ? 0 : ra_store_word_disk_full(output->store, UNIT_BYTES, rc, err);
@@ -68,6 +73,7 @@ static int make_room(ra_output *output, int64_t end, ra_error *err) {
     if (rc != 0)
         return ra_store_word_disk_full(output->store, bytes, rc, err);
     output->allocated_bytes = from + bytes;
+    count_bytes(output, output->allocated_bytes);
     return 0;
 }
 
@@ -110,6 +116,8 @@ static int write_until(ra_output *output, int64_t end, ra_error *err) {
     memmove(output->pending, output->pending + n_done,
             (size_t)output->n_pending * sizeof *output->pending);
     output->written_bytes = end;
+    if (end > output->counted_bytes)
+        count_bytes(output, end);
     output->tail_bytes = 0;
     start_write_back(output);
     return 0;
@@ -195,6 +203,8 @@ int ra_output_take_memory(ra_output *output, uint8_t **out, ra_error *err) {
 void ra_output_close(ra_output *output) {
     ra_os_close(output->fd);
     output->fd = -1;
+    if (output->counted_bytes > 0)
+        count_bytes(output, 0);
     if (output->memory)
         ra_budget_release(output->store->options.budget, MEMORY_BYTES);
     ra_free(output->memory);

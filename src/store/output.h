@@ -18,6 +18,7 @@ typedef struct {
     int64_t position;            // what was appended so far
     int64_t written_bytes;       // of it, what is in the file
     int64_t allocated_bytes;     // blocks reserved ahead; 0 for small files
+    int64_t counted_bytes;       // in the store, for its quota
     int64_t written_back_bytes;  // write-back was started up to here
     uint8_t *memory;             // of `tail` and `small`
     size_t tail_bytes;           // behind what is written: waits until a 2 MiB piece is complete

@@ -91,6 +91,7 @@ static void destroy(ra_segment *segment) {
     if (segment->in_memory) {
         ra_free((void *)(uintptr_t)segment->map);
         ra_budget_release(store->options.budget, segment->file_bytes);
+        atomic_fetch_sub(&store->memory_bytes, segment->file_bytes);
     } else if (segment->map) {
         ra_os_unmap(segment->map, (size_t)segment->file_bytes);
         ra_os_close(segment->fd);

@@ -269,6 +269,8 @@ int ra_segment_file_finish(ra_segment_file *file, ra_segment **out, ra_error *er
         return rc;
     (*out)->map = memory;
     (*out)->in_memory = memory != NULL;
+    if (memory)
+        atomic_fetch_add(&(*out)->store->memory_bytes, (*out)->file_bytes);
     file->finished = true;
     return 0;
 }

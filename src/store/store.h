@@ -13,10 +13,13 @@ typedef struct {
     const char *data_dir;
     bool durable;  // --durability commit
     bool read_only;
-    int64_t disk_reserve_bytes;  // uploads are refused below; -1: 5 % of the file system
-    int keep_versions;           // of a Flight, 1 … RA_MAX_KEEP_VERSIONS; 0: RA_KEEP_VERSIONS
-    int64_t result_ttl_ns;       // unnamed results go so long after their last use; 0: never
-    ra_budget *budget;           // memory of writers, merged dictionaries …
+    // Uploads are refused when less is free, or when the tables take more; below 0: minus percent
+    // of the file system; quota 0: none.
+    int64_t disk_reserve_bytes;
+    int64_t disk_quota_bytes;
+    int keep_versions;      // of a Flight, 1 … RA_MAX_KEEP_VERSIONS; 0: RA_KEEP_VERSIONS
+    int64_t result_ttl_ns;  // unnamed results go so long after their last use; 0: never
+    ra_budget *budget;      // memory of writers, merged dictionaries …
     ra_workers *workers;
 } ra_store_options;
 

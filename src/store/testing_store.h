@@ -42,6 +42,7 @@ static inline int testing_try_open(testing_store *t, ra_error *err) {
                                 .durable = t->durable,
                                 .read_only = t->read_only,
                                 .disk_reserve_bytes = 0,
+                                .disk_quota_bytes = t->disk_quota_bytes,
                                 .keep_versions = t->keep_versions,
                                 .result_ttl_ns = t->result_ttl_ns,
                                 .budget = &t->budget,
