@@ -11,6 +11,7 @@ import pytest
 
 from conftest import MakeServer
 from remote import Remote, by_id, by_name
+from serving import Server
 
 A = pa.table({"n": list(range(100))})
 
@@ -31,9 +32,7 @@ def wait_until_gone(remote: Remote, number: int) -> None:
     """Returns when Flight `number` is no longer known; fails after 20 s."""
     until = time.monotonic() + 20
     while time.monotonic() < until:
-        if number not in {
-            json.loads(f.app_metadata)["id"] for f in remote.flights() if live(f)
-        }:
+        if number not in {json.loads(f.app_metadata)["id"] for f in remote.flights() if live(f)}:
             return
         time.sleep(0.1)
     pytest.fail(f"Flight {number} is still there")
@@ -83,3 +82,48 @@ def test_uploads_over_the_quota_are_refused_and_deletes_work(
         assert remote.get(by_name("a")).equals(large)
         remote.action("delete", name="a")
         remote.upload(large, "b")
+
+
+def test_delete_under_a_reader_ends_the_listing_now_and_the_bytes_later(
+    own_server: Server,
+) -> None:
+    rows = pa.table({"n": range(4_000_000)})
+    parts = pa.Table.from_batches(rows.to_batches(max_chunksize=100_000))
+    with Remote(own_server.uri) as remote:
+        remote.upload(parts, "t")
+        reader = remote.reader(by_name("t"))
+        first = reader.read_chunk().data
+        answer = remote.action("delete", name="t")
+        assert answer["bytes_freed"] == 0
+        assert answer["bytes_later"] >= 32_000_000
+        assert remote.flights() == []
+        rest = [chunk.data for chunk in reader]
+        assert pa.Table.from_batches([first, *rest]).equals(rows)
+
+
+def test_clear_of_results_frees_their_bytes_and_leaves_tombstones(own_server: Server) -> None:
+    cut = {"from": {"name": "t"}, "do": [{"take": {"indices": list(range(50))}}]}
+    with Remote(own_server.uri) as remote:
+        remote.about({"from": {"id": remote.upload(A)["id"]}, "do": [], "as": "r"})
+        remote.upload(A, "t")
+        assert remote.about(cut)["id"] == 3
+        remote.upload(A, "u")
+        answer = remote.action("clear", kind="result")
+        assert answer["bytes_freed"] > 0
+        assert [live(info) for info in remote.flights()] == [True, False, True, False, True]
+        assert remote.about(cut)["id"] == 5
+    own_server.restart()
+    with Remote(own_server.uri) as remote:
+        assert [live(info) for info in remote.flights()][:5] == [True, False, True, False, True]
+        assert remote.get(by_name("u")).equals(A)
+
+
+def test_clear_hides_datasets_without_freeing_them(own_server: Server) -> None:
+    with Remote(own_server.uri) as remote:
+        remote.upload(A, "t")
+        assert remote.action("clear", purge=False)["bytes_freed"] == 0
+        assert remote.upload(A, "u")["id"] == 0
+    own_server.restart()
+    with Remote(own_server.uri) as remote:
+        assert remote.get(by_name("t")).equals(A)
+        assert remote.about(by_name("t"))["id"] > 0
