@@ -41,7 +41,7 @@ endif
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
 CFLAGS := -std=gnu11 -D_GNU_SOURCE -Isrc $(WARNINGS) $(OPT) -g -pthread $(SAN_FLAGS) $(EXTRA_CFLAGS)
 LDFLAGS := -pthread $(SAN_FLAGS) $(EXTRA_LDFLAGS)
-LIBS := -lnghttp2 -lsqlite3 -llz4 -lzstd -lxxhash -ljansson -lutf8proc -lm
+LIBS := -lnghttp2 -lsqlite3 -llz4 -lzstd -lxxhash -ljansson -lutf8proc -lmicrohttpd -lm
 
 # Sources of a module without tests and main.
 sources = $(filter-out %_test.c src/server/main.c,$(wildcard src/$(1)/*.c))

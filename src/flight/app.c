@@ -21,3 +21,12 @@ ra_str ra_app_caller(const ra_call *call, char buffer[RA_CALLER_BYTES]) {
     buffer[n] = 0;
     return (ra_str){buffer, n};
 }
+
+const char *ra_app_why_not_ready(ra_app *app) {
+    ra_store_status status;
+    if (atomic_load(&app->draining))
+        return "the server is stopping";
+    ra_store_get_status(app->store, &status);
+    return status.read_only && !app->read_only ? "the store is read-only after a failed fsync"
+                                               : NULL;
+}

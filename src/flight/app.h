@@ -31,6 +31,10 @@ typedef struct ra_app {
     void *shutdown_context;
 } ra_app;
 
+// Why the server takes no work, in a few words; NULL when it does. A server that was asked to be
+// read-only does.
+const char *ra_app_why_not_ready(ra_app *app);
+
 static inline ra_app *ra_app_of(const ra_call *call) {
     return ra_call_context(call);
 }

@@ -28,6 +28,13 @@ void ra_engine_free(ra_engine *engine) {
     ra_free(engine);
 }
 
+int ra_engine_jobs(ra_engine *engine) {
+    pthread_mutex_lock(&engine->lock);
+    int n = engine->n_jobs;
+    pthread_mutex_unlock(&engine->lock);
+    return n;
+}
+
 static int bind(ra_plan *plan, const ra_command_tree *command, ra_str text, ra_error *err) {
     ra_binder binder = {
         .store = plan->engine->options.store, .plan = plan, .is_legacy = command->is_legacy};

@@ -15,6 +15,7 @@ typedef struct {
 } ra_engine_options;
 RA_MUST int ra_engine_new(const ra_engine_options *options, ra_engine **out, ra_error *err);
 void ra_engine_free(ra_engine *engine);  // no job may be left
+int ra_engine_jobs(ra_engine *engine);   // that run or wait for a thread; any thread
 
 // A command, checked and bound: inputs pinned to versions, defaults filled in, spelling normalised.
 typedef struct ra_plan ra_plan;

@@ -11,6 +11,7 @@
 #include "base/os.h"
 #include "flight/action.h"
 #include "flight/client.h"
+#include "server/http.h"
 
 enum { MIN_JOB_THREADS = 16, JOB_THREADS_PER_CORE = 4, WORKERS_PER_CORE = 2, MAX_IO_THREADS = 8 };
 
@@ -23,6 +24,7 @@ struct ra_server {
     ra_store *store;
     ra_engine *engine;
     ra_app app;
+    ra_http *http;
     char socket_path[PATH_MAX];  // absolute: clients elsewhere are told it; empty: none
 };
 
@@ -44,14 +46,6 @@ static int check_exposure(const ra_options *options, ra_error *err) {
             options->host.text);
 }
 
-static bool is_serving(void *context) {
-    const ra_server *server = context;
-    ra_store_status status;
-    ra_store_get_status(server->store, &status);
-    return !atomic_load(&server->app.draining) &&
-           (!status.read_only || server->options->read_only.number);
-}
-
 static int check_actions(const ra_options *options, ra_error *err) {
     RA_TRY(ra_action_list_check(options->disable_action.text, "--disable-action", err));
     return ra_action_list_check(options->allow_remote_action.text, "--allow-remote-action", err);
@@ -59,8 +53,12 @@ static int check_actions(const ra_options *options, ra_error *err) {
 
 // The wire asks about health in the context of its calls, which is the app.
 static bool app_is_serving(void *context) {
-    ra_app *app = context;
-    return is_serving((char *)app - offsetof(ra_server, app));
+    return !ra_app_why_not_ready(context);
+}
+
+static void take_http1(void *context, int fd, ra_guest *guest) {
+    ra_server *server = (ra_server *)((char *)context - offsetof(ra_server, app));
+    ra_http_take(server->http, fd, guest);
 }
 
 // What nanoseconds since 1970 cannot express is never.
@@ -141,8 +139,10 @@ static int start_wire(ra_server *server, void (*stop)(void *context), void *cont
                                .token_file = text_or_null(&o->token_file),
                                .budget = &server->budget,
                                .on_connection_end = ra_client_on_connection_end,
+                               .on_http1 = take_http1,
                                .is_serving = app_is_serving};
     ra_flight_limits_init(&server->app.limits);
+    RA_TRY(ra_http_start(&server->app, &server->http, err));
     return ra_wire_start(&options, &server->app.wire, err);
 }
 
@@ -151,6 +151,7 @@ static int start_wire(ra_server *server, void (*stop)(void *context), void *cont
 // which gives back the last contents.
 void ra_server_free(ra_server *server) {
     ra_wire_stop(server->app.wire);
+    ra_http_free(server->http);
     ra_workers_free(server->workers);
     ra_workers_free(server->jobs);
     ra_workers_free(server->morsels);

@@ -113,25 +113,35 @@ static void tell_end(ra_call *call) {
         call->method->on_end(call, call->is_cancelled);
 }
 
-static const char *code_name(ra_code code) {
-    static const char *const names[] = {"OK",
-                                        "CANCELLED",
-                                        "UNKNOWN",
-                                        "INVALID_ARGUMENT",
-                                        "DEADLINE",
-                                        "NOT_FOUND",
-                                        "ALREADY_EXISTS",
-                                        "PERMISSION_DENIED",
-                                        "EXHAUSTED",
-                                        "FAILED_PRECONDITION",
-                                        "ABORTED",
-                                        "OUT_OF_RANGE",
-                                        "UNIMPLEMENTED",
-                                        "INTERNAL",
-                                        "UNAVAILABLE",
-                                        "DATA_LOSS",
-                                        "UNAUTHENTICATED"};
+const char *ra_wire_code_name(int code) {
+    static const char *const names[RA_WIRE_CODES] = {"OK",
+                                                     "CANCELLED",
+                                                     "UNKNOWN",
+                                                     "INVALID_ARGUMENT",
+                                                     "DEADLINE_EXCEEDED",
+                                                     "NOT_FOUND",
+                                                     "ALREADY_EXISTS",
+                                                     "PERMISSION_DENIED",
+                                                     "RESOURCE_EXHAUSTED",
+                                                     "FAILED_PRECONDITION",
+                                                     "ABORTED",
+                                                     "OUT_OF_RANGE",
+                                                     "UNIMPLEMENTED",
+                                                     "INTERNAL",
+                                                     "UNAVAILABLE",
+                                                     "DATA_LOSS",
+                                                     "UNAUTHENTICATED"};
     return names[code];
+}
+
+static ra_code code_of(const ra_call *call, ra_call_phase phase) {
+    return phase == RA_CALL_ANSWERED ? call->code : RA_CANCELLED;
+}
+
+// Requests that are no gRPC have no method and are not counted.
+static void count_end(const ra_call *call, ra_call_phase phase) {
+    if (call->stats)
+        ra_method_stats_end(call->stats, code_of(call, phase), ra_os_now_ns() - call->started_ns);
 }
 
 static void log_call(const ra_call *call, ra_call_phase phase) {
@@ -144,13 +154,12 @@ static void log_call(const ra_call *call, ra_call_phase phase) {
                call->id, call->connection->peer.name, RA_STR_ARG(path), call->http_status, ms);
         return;
     }
-    bool is_answered = phase == RA_CALL_ANSWERED;
     ra_log(RA_LOG_INFO, "access",
            "call id=%" PRIu64 " peer=%s method=%.*s code=%s ms=%.3f rows=%" PRId64 " bytes=%" PRId64
            " flight=%" PRId64,
            call->id, call->connection->peer.name, RA_STR_ARG(path),
-           code_name(is_answered ? call->code : RA_CANCELLED), ms, call->account.rows,
-           call->account.bytes, call->account.flight);
+           ra_wire_code_name(code_of(call, phase)), ms, call->account.rows, call->account.bytes,
+           call->account.flight);
 }
 
 void ra_call_close(ra_call *call) {
@@ -164,6 +173,7 @@ void ra_call_close(ra_call *call) {
     ra_call_enter(call, RA_CALL_CLOSED);
     if (has_to_be_told(call))
         tell_end(call);
+    count_end(call, phase);
     log_call(call, phase);
     set_wants(&call->wants_output, &connection->n_want_output, false);
     set_wants(&call->wants_room, &connection->n_want_room, false);
@@ -265,7 +275,10 @@ void ra_call_on_headers_end(ra_call *call) {
         return;  // answered at its end
     ra_error err;
     const ra_method *method = NULL;
-    if (check_request(call, &method, &err) != 0) {
+    int rc = check_request(call, &method, &err);
+    call->stats = ra_method_stats_of(wire_of(call), method);
+    ra_wire_count(&call->stats->started, 1);
+    if (rc != 0) {
         ra_call_conclude(call, &err);
         return;
     }
@@ -306,6 +319,7 @@ static void deliver(ra_call *call, bool last) {
         call->charged_bytes += charged;
         call->has_message = call->has_message || last;
     }
+    ra_wire_count(&call->stats->received, last);
     call->method->on_message(call, &message, last);
 }
 

@@ -33,7 +33,8 @@ struct ra_call {
     int32_t stream;
     ra_call_phase phase;
     uint64_t id;
-    const ra_method *method;  // NULL: not started
+    const ra_method *method;        // NULL: not started
+    struct ra_method_stats *stats;  // NULL: not gRPC
     void *method_state;
 
     bool is_method_told;  // on_end was called

@@ -38,7 +38,7 @@ struct ra_connection {
     bool has_answers;           // input was processed and the session not drained since
     bool is_small_window_over;  // frames for small windows have waited long enough
     ra_connection_state state;
-    int fd;
+    int fd;  // -1: handed over
     uint32_t slot;
     uint32_t generation;
     ra_peer peer;

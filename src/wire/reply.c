@@ -322,6 +322,7 @@ bool ra_call_send(ra_call *call, const ra_piece *pieces, int n_pieces) {
         ra_call_abort(call, &err);
         return false;
     }
+    ra_wire_count(&call->stats->sent, 1);
     call->connection->n_sending += !was_sending;
     if (!call->wants_room)
         ra_call_resume(call);

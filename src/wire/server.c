@@ -60,6 +60,7 @@ static int start(ra_wire *wire, ra_error *err) {
     const ra_wire_options *options = &wire->options;
     const ra_wire_limits *limits = &wire->limits;
     RA_TRY(ra_wire_limits_check(limits, err));
+    RA_TRY(ra_method_stats_new(wire, err));
     if (options->token_file) {
         RA_TRY(ra_auth_open(&wire->auth, options->token_file, err));
         wire->has_auth = true;
@@ -152,6 +153,7 @@ void ra_wire_free(ra_wire *wire) {
         ra_doors_close(&wire->doors);
     if (wire->has_auth)
         ra_auth_close(&wire->auth);
+    ra_free(wire->stats);
     pthread_cond_destroy(&wire->quiet);
     pthread_mutex_destroy(&wire->lock);
     ra_free(wire);

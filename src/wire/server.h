@@ -128,6 +128,11 @@ typedef struct {
 } ra_call_account;
 ra_call_account *ra_call_account_of(ra_call *call);
 
+// A connection that began with HTTP/1 and has left the wire. It is counted among the connections
+// until ra_guest_leave, which its new owner calls before it closes the descriptor. Any thread.
+typedef struct ra_guest ra_guest;
+void ra_guest_leave(ra_guest *guest);
+
 typedef struct {
     const char *host;         // "localhost" binds both loopback addresses
     int port;                 // 0 picks a free one
@@ -146,6 +151,9 @@ typedef struct {
     // A connection with state is gone, after its last call has ended. I/O thread. NULL: no method
     // keeps any.
     void (*on_connection_end)(void *context, void *state);
+    // An HTTP/1 connection, of which nothing has been read: takes descriptor and guest. I/O thread.
+    // Guests are gone before ra_wire_free. NULL: such connections are answered 400.
+    void (*on_http1)(void *context, int fd, ra_guest *guest);
     // Health: whether the server serves (also "" and every Flight service).
     bool (*is_serving)(void *context);
 } ra_wire_options;
@@ -175,5 +183,21 @@ typedef struct {
     int64_t connections, calls, calls_open, bytes_in, bytes_out, resets, shed;
 } ra_wire_status;
 void ra_wire_get_status(const ra_wire *wire, ra_wire_status *out);
+
+// The calls of a method since the start. `buckets` counts those of a duration above the bound
+// before (ra_wire_bounds) and up to its own, the last one the rest.
+enum { RA_WIRE_CODES = 17, RA_WIRE_N_BUCKETS = 15 };
+typedef struct {
+    const char *path;
+    int64_t started, received, sent, sum_ns;
+    int64_t handled[RA_WIRE_CODES];
+    int64_t buckets[RA_WIRE_N_BUCKETS];
+} ra_wire_method;
+// The method with that index from 0 on; false: there are no more. Any thread.
+bool ra_wire_get_method(const ra_wire *wire, int index, ra_wire_method *out);
+// RA_WIRE_N_BUCKETS - 1 bounds in seconds.
+const double *ra_wire_bounds(void);
+// gRPC's name of a code, "OK" to "UNAUTHENTICATED".
+const char *ra_wire_code_name(int code);
 
 #endif

@@ -9,6 +9,7 @@
 #include "wire/io_thread.h"
 #include "wire/limits.h"
 #include "wire/listen.h"
+#include "wire/method_stats.h"
 #include "wire/server.h"
 
 typedef struct {
@@ -21,6 +22,8 @@ struct ra_wire {
     bool has_auth;
     ra_auth auth;
     ra_wire_counters counters;
+    ra_method_stats *stats;  // n_stats entries and one for unknown methods
+    int n_stats;
     bool has_doors;
     ra_doors doors;
     ra_io_thread *threads;
