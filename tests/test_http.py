@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import http.client
-import signal
 import socket
 import time
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.flight as flight
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
@@ -62,29 +60,6 @@ def test_other_methods_and_paths_are_refused(server: Server) -> None:
         assert (status, headers["allow"]) == (405, "GET, HEAD")
     for path in ("/", "/livez/", "/metrics2", "/../metrics", "/%6c"):
         assert ask(server, path)[0] == 404
-
-
-def test_readyz_says_that_the_server_stops(own_server: Server) -> None:
-    probe = http.client.HTTPConnection(own_server.host, own_server.port, timeout=10)
-    probe.request("GET", "/readyz")
-    assert probe.getresponse().read() == b"ok\n"
-    with Remote(own_server.uri) as remote:
-        remote.upload(SMALL, "t")
-        writer, _ = remote.client.do_put(flight.FlightDescriptor.for_path("u"), SMALL.schema)
-        writer.write_table(SMALL)  # a call that the drain waits for
-        deadline = time.monotonic() + 10
-        while metrics(own_server)[f"grpc_server_started_total{{{PUT}}}"] < 2:
-            assert time.monotonic() < deadline
-        own_server.process.send_signal(signal.SIGTERM)
-        while True:
-            probe.request("GET", "/readyz")
-            response = probe.getresponse()
-            body = response.read()
-            if response.status == 503 or time.monotonic() > deadline:
-                break
-        assert (response.status, body) == (503, b"the server is stopping\n")
-        writer.close()
-    own_server.wait()
 
 
 def test_metrics_count_what_was_done(own_server: Server) -> None:

@@ -12,8 +12,10 @@
 
 enum {
     MAX_GUESTS = 128,       // a further connection ends the oldest
-    MAX_CONNECTIONS = 256,  // of the library: those that are ending are still there
-    TIMEOUT_S = 10,         // without a byte
+    MAX_CONNECTIONS = 512,  // those that are ending included
+    // Never reached: version 0.9.75 locks itself up when a connection is one too many.
+    LIBRARY_CONNECTIONS = 65536,
+    TIMEOUT_S = 10,  // without a byte
     MEMORY_BYTES = 16 * 1024,
     METRICS_CEILING = 1024 * 1024
 };
@@ -28,7 +30,7 @@ struct ra_http {
     ra_app *app;
     struct MHD_Daemon *daemon;
     pthread_mutex_t lock;  // guards what follows
-    guest_entry guests[MAX_CONNECTIONS + 1];
+    guest_entry guests[MAX_CONNECTIONS];
     int n_guests;
     uint64_t n_taken;
 };
@@ -72,7 +74,7 @@ void ra_http_take(ra_http *http, int fd, ra_guest *guest) {
     (void)getpeername(fd, (struct sockaddr *)&address, &length);
     pthread_mutex_lock(&http->lock);
     forget(http, fd);  // a connection that the library closed before it began
-    bool has_room = http->n_guests <= MAX_CONNECTIONS;
+    bool has_room = http->n_guests < MAX_CONNECTIONS;
     if (has_room)
         http->guests[http->n_guests++] = (guest_entry){fd, http->n_taken++, guest};
     if (http->n_guests > MAX_GUESTS) {
@@ -173,7 +175,7 @@ int ra_http_start(ra_app *app, ra_http **out, ra_error *err) {
     pthread_mutex_init(&http->lock, NULL);
     http->daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC, 0, NULL, NULL,
-        on_request, http, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,
+        on_request, http, MHD_OPTION_CONNECTION_LIMIT, (unsigned)LIBRARY_CONNECTIONS,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)MEMORY_BYTES, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_END);
     if (http->daemon)
