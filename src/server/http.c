@@ -11,8 +11,8 @@
 #include "server/metrics.h"
 
 enum {
-    MAX_GUESTS = 128,       // a further connection ends the oldest
-    MAX_CONNECTIONS = 512,  // those that are ending included
+    MAX_GUESTS = 128,        // a further connection ends the oldest
+    MAX_CONNECTIONS = 4096,  // those that are ending included: a burst comes faster than they go
     // Never reached: version 0.9.75 locks itself up when a connection is one too many.
     LIBRARY_CONNECTIONS = 65536,
     TIMEOUT_S = 10,  // without a byte
