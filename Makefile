@@ -88,7 +88,7 @@ $(BUILD)/.deps: tools/install-deps tools/debian-packages.txt
 
 # The tests of a normal run, in the order in which a failure is cheapest. Each step's minutes are in
 # build/test-minutes.txt afterwards.
-TEST_STEPS := check build unit test-clang test-asan test-tsan test-wire test-interop fuzz
+TEST_STEPS := check build unit test-clang test-asan test-tsan test-wire test-interop test-examples fuzz
 JOBS := $(shell nproc)
 .PHONY: test
 test: $(BUILD)/.deps
@@ -137,6 +137,11 @@ test-interop: build .venv/.done
 	cd tests/interop/go && go test -count=1 ./...
 	tools/interop-json.sh
 	tools/h2spec.sh
+
+# The examples of all languages, built and run as a reader would.
+.PHONY: test-examples
+test-examples: build .venv/.done
+	PYTHONPATH=tests $(PYTEST) examples
 
 FUZZ_SECONDS ?= 10
 FUZZERS := $(patsubst fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard fuzz/*_fuzz.c))
