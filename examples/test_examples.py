@@ -15,6 +15,7 @@ BUILD = REPOSITORY / "build" / "examples"
 COMMANDS = {
     "go": "go run . {url}",
     "java": "mvn -q -B compile exec:exec -Durl={url}",
+    "cpp": "make -s run URL={url}",
     "rust": "cargo run -q --locked -- {url}",
 }
 RUN_TIMEOUT_S = 600
