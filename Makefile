@@ -15,15 +15,16 @@ endif
 PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
 
-MODULES := base arrow compute store query wire flight server
+MODULES := base arrow compute store query sql wire flight server
 # What each module may include and link: one way only (tools/check-includes checks the includes).
 DEPS_base := base
 DEPS_arrow := base arrow
 DEPS_compute := base arrow compute
 DEPS_store := base arrow store
 DEPS_query := base arrow compute store query
+DEPS_sql := base arrow compute store query sql
 DEPS_wire := base wire
-DEPS_flight := base arrow compute store query wire flight
+DEPS_flight := base arrow compute store query sql wire flight
 DEPS_server := $(MODULES)
 
 # SAN=address,undefined or SAN=thread builds with sanitizers into a folder of its own.
@@ -53,10 +54,32 @@ SERVER := $(OUT)/remote-arrow-server
 endif
 
 .PHONY: build
-build: $(BUILD)/.deps $(SERVER)
+build: $(BUILD)/.deps $(SERVER) $(dir $(SERVER))remote-arrow-sql
 
 $(SERVER): $(OUT)/server/main.o $(call objects,$(MODULES))
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# The SQL worker is its own program, without sanitizers: DuckDB runs in it. A server with sanitizers
+# finds it by a link beside itself.
+SQL_WORKER := $(dir $(SERVER))remote-arrow-sql
+ifeq ($(SAN),)
+$(SQL_WORKER): $(patsubst src/%.c,$(OUT)/%.o,$(wildcard src/sql/worker/*.c)) $(call objects,base arrow)
+	$(CC) $(LDFLAGS) -o $@ $^ -ldl -lseccomp $(LIBS)
+$(OUT)/sql/worker/%.o: src/sql/worker/%.c $(BUILD)/duckdb/version
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -I$(BUILD)/duckdb -MMD -MP -c -o $@ $<
+else
+.PHONY: plain-sql-worker
+plain-sql-worker:
+	+$(MAKE) --no-print-directory SAN= OPT=-O2 $(BUILD)/remote-arrow-sql
+$(SQL_WORKER): plain-sql-worker
+	@mkdir -p $(@D)
+	ln -sf ../remote-arrow-sql $@
+endif
+
+$(BUILD)/duckdb/version: tools/get-duckdb
+	tools/get-duckdb $(BUILD)/duckdb
+	@touch $@
 
 $(OUT)/%.o: src/%.c
 	@mkdir -p $(@D)

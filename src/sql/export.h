@@ -1,0 +1,30 @@
+// Writes a version's rows to a file at the top of the data directory, by a worker process.
+#ifndef RA_SQL_EXPORT_H
+#define RA_SQL_EXPORT_H
+
+#include <stdatomic.h>
+
+#include "store/store.h"
+
+typedef struct {
+    const char *data_dir;
+    ra_content *content;
+    const char *file;  // a plain name
+    bool is_csv;       // else Parquet
+    bool replace;
+    const atomic_bool *cancelled;
+} ra_export;
+
+// Refuses names that are not plain: separators, a leading dot, control characters, over 255 bytes.
+// INVALID_ARGUMENT.
+RA_MUST int ra_export_check_name(ra_str file, ra_error *err);
+// Refuses tables that the file would not give back as they are, naming column and type.
+// NOT_IMPLEMENTED, INVALID_ARGUMENT for names that differ only in case.
+RA_MUST int ra_export_check_schema(const ra_schema *schema, bool is_csv, ra_error *err);
+// Writes, syncs and renames; after a failure nothing is left. FLIGHT_EXISTS is never given: a file
+// that exists is INVALID_ARGUMENT. DISK_FULL, IO_ERROR, UNAVAILABLE (no worker), CANCELLED,
+// DATA_LOSS. Job thread.
+RA_MUST int ra_export_run(const ra_export *export, int64_t *n_rows, int64_t *n_bytes,
+                          ra_error *err);
+
+#endif

@@ -1,0 +1,19 @@
+// Between server and worker: the descriptors that a worker inherits, and what it answers.
+//
+// Arguments are the format ("parquet", "csv") and "sandboxed" or "unsafe". The table comes as an
+// Arrow IPC stream; the answer is one ra_sql_answer, then the end of the pipe.
+#ifndef RA_SQL_WORKER_PROTOCOL_H
+#define RA_SQL_WORKER_PROTOCOL_H
+
+#include "base/error.h"
+
+enum { RA_SQL_INPUT_FD = 3, RA_SQL_FILE_FD = 4, RA_SQL_ANSWER_FD = 5 };
+#define RA_SQL_FILE_PATH "/proc/self/fd/4"
+
+typedef struct {
+    int32_t reason;  // ra_reason; 0 = done
+    int64_t n_rows;
+    char message[RA_ERROR_MESSAGE_BYTES];
+} ra_sql_answer;
+
+#endif

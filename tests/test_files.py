@@ -1,0 +1,118 @@
+"""Files on the server: what `export` writes, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as csv
+import pyarrow.flight as flight
+import pyarrow.parquet as pq
+import pytest
+
+from serving import Server
+from zoo import table_of
+
+OPTIONS = flight.FlightCallOptions(timeout=60)
+KEPT = [
+    pa.bool_(),
+    pa.int8(),
+    pa.int16(),
+    pa.int32(),
+    pa.int64(),
+    pa.uint8(),
+    pa.uint16(),
+    pa.uint32(),
+    pa.uint64(),
+    pa.float32(),
+    pa.float64(),
+    pa.string(),
+    pa.large_string(),
+    pa.binary(),
+    pa.large_binary(),
+    pa.date32(),
+    pa.timestamp("us"),
+]
+REFUSED = [
+    pa.float16(),
+    pa.decimal256(50, 3),
+    pa.time64("ns"),
+    pa.timestamp("ns", "UTC"),
+    pa.list_(pa.int32()),
+    pa.dictionary(pa.int32(), pa.string()),
+]
+
+
+def export(server: Server, table: pa.Table, **request: object) -> dict[str, object]:
+    with server.client() as client:
+        writer, _ = client.do_put(
+            flight.FlightDescriptor.for_command(
+                json.dumps({"put": {"name": "t", "if_exists": "replace"}})
+            ),
+            table.schema,
+            OPTIONS,
+        )
+        with writer:
+            writer.write_table(table, max_chunksize=15_000)
+        body = json.dumps({"name": "t"} | request).encode()
+        (answer,) = client.do_action(flight.Action("export", body), OPTIONS)
+        return json.loads(answer.body.to_pybytes())
+
+
+def files_of(server: Server) -> list[Path]:
+    inside = server.data_dir / ".remote-arrow" / "tmp"
+    return [p for p in server.data_dir.iterdir() if p.is_file()] + list(inside.iterdir())
+
+
+def test_parquet_of_many_rows(own_server: Server) -> None:
+    table = pa.table({"i": range(100_000), "s": [str(i) for i in range(100_000)]})
+    answer = export(own_server, table, file="x.parquet")
+    path = own_server.data_dir / "x.parquet"
+    assert pq.read_table(path).equals(table)
+    size = path.stat().st_size
+    assert answer == {"file": "x.parquet", "format": "parquet", "rows": 100_000, "bytes": size}
+    assert files_of(own_server) == [path]
+
+
+@pytest.mark.parametrize("kind", KEPT, ids=str)
+def test_types_that_come_back(server: Server, kind: pa.DataType) -> None:
+    table = table_of(kind, rows=5000)
+    export(server, table, file="kept.parquet", if_exists="replace")
+    back = pq.read_table(server.data_dir / "kept.parquet")
+    # A Parquet file of DuckDB's says of every column that it may have nulls.
+    fields = [field.with_nullable(True) for field in table.schema]
+    assert back.schema.equals(pa.schema(fields, table.schema.metadata), check_metadata=True)
+    assert repr(back.to_pydict()) == repr(table.to_pydict())
+
+
+@pytest.mark.parametrize("kind", REFUSED, ids=str)
+def test_types_that_are_refused(server: Server, kind: pa.DataType) -> None:
+    table = table_of(kind)
+    with pytest.raises(pa.ArrowNotImplementedError, match=f"column '{table.column_names[0]}'"):
+        export(server, table, file="refused.parquet")
+    assert not (server.data_dir / "refused.parquet").exists()
+
+
+def test_csv(own_server: Server) -> None:
+    table = pa.table({"i": [1, 2, None], "s": ["a", 'b"c', "d,e"]})
+    export(own_server, table, file="x.csv")
+    assert csv.read_csv(own_server.data_dir / "x.csv").equals(table)
+
+
+def test_a_file_is_not_overwritten_unasked(own_server: Server) -> None:
+    path = own_server.data_dir / "x.parquet"
+    path.write_text("mine")
+    table = pa.table({"i": [1]})
+    with pytest.raises(pa.ArrowInvalid, match="exists"):
+        export(own_server, table, file="x.parquet")
+    assert path.read_text() == "mine" and files_of(own_server) == [path]
+    export(own_server, table, file="x.parquet", if_exists="replace")
+    assert pq.read_table(path).equals(table)
+
+
+@pytest.mark.parametrize("file", ["../x.parquet", "/tmp/x.parquet", ".x.parquet", "a/b.csv", ""])
+def test_hostile_names(own_server: Server, file: str) -> None:
+    with pytest.raises(pa.ArrowInvalid, match="plain name"):
+        export(own_server, pa.table({"i": [1]}), file=file, format="parquet")
+    assert files_of(own_server) == []
