@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -116,3 +120,41 @@ def test_hostile_names(own_server: Server, file: str) -> None:
     with pytest.raises(pa.ArrowInvalid, match="plain name"):
         export(own_server, pa.table({"i": [1]}), file=file, format="parquet")
     assert files_of(own_server) == []
+
+
+def worker_of(server: Server) -> Path:
+    """The folder in /proc of the worker that the server has started; waits for it."""
+    assert server.process is not None
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        for children in Path(f"/proc/{server.process.pid}/task").glob("*/children"):
+            for pid in children.read_text().split():
+                return Path("/proc") / pid
+        time.sleep(0.001)
+    pytest.fail("no worker was started")
+
+
+def test_a_killed_worker_is_a_clear_error(own_server: Server) -> None:
+    table = pa.table({"s": [str(i) * 20 for i in range(2_000_000)]})
+    with ThreadPoolExecutor() as pool:
+        job = pool.submit(export, own_server, table, file="x.parquet")
+        os.kill(int(worker_of(own_server).name), signal.SIGKILL)
+        with pytest.raises(flight.FlightUnavailableError, match="worker was ended"):
+            job.result()
+    assert files_of(own_server) == []
+    export(own_server, pa.table({"i": [1]}), file="x.parquet")
+
+
+def test_a_worker_has_given_up_its_rights(own_server: Server) -> None:
+    table = pa.table({"s": [str(i) * 20 for i in range(2_000_000)]})
+    with ThreadPoolExecutor() as pool:
+        job = pool.submit(export, own_server, table, file="x.parquet")
+        worker = worker_of(own_server)
+        until = time.monotonic() + 20
+        status = ""
+        while "Seccomp:\t2" not in status and time.monotonic() < until:
+            status = (worker / "status").read_text()
+        assert "NoNewPrivs:\t1" in status
+        assert "Seccomp:\t2" in status
+        assert {fd.name for fd in (worker / "fd").iterdir()} <= {"0", "1", "2", "3", "4", "5", "6"}
+        job.result()
