@@ -158,3 +158,22 @@ def test_a_worker_has_given_up_its_rights(own_server: Server) -> None:
         assert "Seccomp:\t2" in status
         assert {fd.name for fd in (worker / "fd").iterdir()} <= {"0", "1", "2", "3", "4", "5", "6"}
         job.result()
+
+
+def test_save_names_keeps_and_exports(own_server: Server) -> None:
+    table = pa.table({"i": [1, 2, 3]})
+    with own_server.client() as client:
+        writer, _ = client.do_put(flight.FlightDescriptor.for_path("t"), table.schema, OPTIONS)
+        with writer:
+            writer.write_table(table)
+        command = flight.FlightDescriptor.for_command("0$slice${0: 1}${}")
+        assert client.get_flight_info(command, OPTIONS).total_records == 2
+        (answer,) = client.do_action(flight.Action("save", b"1 rest"), OPTIONS)
+        assert answer.body.to_pybytes() == b"Flight 1 saved as rest.parquet"
+        info = client.get_flight_info(flight.FlightDescriptor.for_path("rest"), OPTIONS)
+        about = json.loads(info.app_metadata)
+        assert about["kept"] is True and about["names"] == ["rest"]
+        for body in (b"", b"rest", b"1 ../x", b"1 ", b"x y"):
+            with pytest.raises(pa.ArrowInvalid):
+                list(client.do_action(flight.Action("save", body), OPTIONS))
+    assert pq.read_table(own_server.data_dir / "rest.parquet").equals(table.slice(1))

@@ -1,13 +1,23 @@
-// export: writes a Flight's version to a file in the data directory, on a job thread.
+// export: writes a Flight's version to a file in the data directory, on a job thread. save, of the
+// legacy client, names the Flight and keeps it durable, too.
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+
 #include "base/os.h"
 #include "flight/action.h"
 #include "flight/client.h"
+#include "flight/descriptor.h"
 #include "sql/export.h"
 
 typedef struct {
     ra_action_call *action;
     ra_content *content;
     ra_export export;
+    bool is_save;  // the Flight `flight_id` becomes `name`, and is kept
+    int64_t flight_id;
+    ra_str name;
+    char file[NAME_MAX + 1];
     int64_t n_rows;
     int64_t n_bytes;
     ra_error err;
@@ -22,6 +32,19 @@ static void free_export(void *state) {
     ra_free(e);
 }
 
+static int answer(ra_call *call, const export_state *e, ra_error *err) {
+    if (e->is_save) {
+        char text[NAME_MAX + 64];
+        snprintf(text, sizeof text, "Flight %" PRId64 " saved as %s", e->flight_id, e->export.file);
+        return ra_action_reply_text(call, text, err);
+    }
+    return ra_action_reply_json(call,
+                                json_pack("{s:s, s:s, s:I, s:I}", "file", e->export.file, "format",
+                                          e->export.is_csv ? "csv" : "parquet", "rows",
+                                          (json_int_t)e->n_rows, "bytes", (json_int_t)e->n_bytes),
+                                err);
+}
+
 static void exported(ra_call *call, ra_post *post) {
     ra_action_call *action = ra_action_of_post(post);
     export_state *e = action->state;
@@ -29,19 +52,37 @@ static void exported(ra_call *call, ra_post *post) {
     ra_turn_give(&e->turn);
     if (call && e->err.code != RA_OK)
         ra_call_finish(call, &e->err);
-    else if (call &&
-             ra_action_reply_json(call,
-                                  json_pack("{s:s, s:s, s:I, s:I}", "file", e->export.file,
-                                            "format", e->export.is_csv ? "csv" : "parquet", "rows",
-                                            (json_int_t)e->n_rows, "bytes", (json_int_t)e->n_bytes),
-                                  &err) != 0)
+    else if (call && answer(call, e, &err) != 0)
         ra_call_finish(call, &err);
     ra_action_unref(action);
 }
 
+static int change_flight(const export_state *e, ra_change_kind kind, ra_error *err) {
+    ra_change change = {.change = kind,
+                        .flight_id = e->flight_id,
+                        .name = e->name,
+                        .if_exists = RA_IF_EXISTS_ERROR,
+                        .if_version = -1,
+                        .caller = RA_STR("save")};
+    ra_change_result result = {0};
+    RA_TRY(ra_store_change_wait(e->action->app->store, &change, &result, err));
+    ra_flight_unref(result.flight);
+    ra_version_unref(result.version);
+    return 0;
+}
+
+// A file that cannot be written leaves the Flight named and kept: the call says why.
+static int work(export_state *e, ra_error *err) {
+    if (e->is_save) {
+        RA_TRY(change_flight(e, RA_CHANGE_KEEP, err));
+        RA_TRY(change_flight(e, RA_CHANGE_RENAME, err));
+    }
+    return ra_export_run(&e->export, &e->n_rows, &e->n_bytes, err);
+}
+
 static void run_export(ra_task *task) {
     export_state *e = (export_state *)((char *)task - offsetof(export_state, task));
-    if (ra_export_run(&e->export, &e->n_rows, &e->n_bytes, &e->err) != 0)
+    if (work(e, &e->err) != 0)
         ra_assert(e->err.code != RA_OK);
     ra_action_post(e->action, exported);
 }
@@ -87,36 +128,87 @@ static int read_export(export_state *e, const json_t *json, ra_error *err) {
     return ra_export_check_schema(e->content->schema, e->export.is_csv, err);
 }
 
-int ra_action_export(ra_call *call, ra_action_call *action, ra_error *err) {
-    static const char *const keys[] = {"id",     "name",      "version", "file",
-                                       "format", "if_exists", NULL};
-    ra_flight *flight;
-    ra_version *version;
-    bool now;
-    RA_TRY(ra_action_find_flight(action, keys, &flight, &version, err));
-    export_state *e = ra_calloc(1, sizeof *e);
+// "<id> <name>": the file has the suffix .parquet unless the name has one of ours.
+static int read_save(export_state *e, ra_str body, ra_error *err) {
+    const char *space = memchr(body.data, ' ', body.len);
+    e->is_save = true;
+    e->name = (ra_str){space + 1, body.len - (size_t)(space + 1 - body.data)};
+    RA_TRY(ra_name_check(e->name, err));
+    RA_TRY(ra_export_check_name(e->name, err));
+    const char *name = e->name.data;
+    size_t n = e->name.len;
+    bool is_parquet = n > 8 && memcmp(name + n - 8, ".parquet", 8) == 0;
+    e->export.is_csv = n > 4 && memcmp(name + n - 4, ".csv", 4) == 0;
+    int bytes = snprintf(e->file, sizeof e->file, "%.*s%s", (int)n, name,
+                         is_parquet || e->export.is_csv ? "" : ".parquet");
+    RA_TRY(ra_export_check_name((ra_str){e->file, (size_t)bytes}, err));
+    e->export.file = e->file;
+    return ra_export_check_schema(e->content->schema, e->export.is_csv, err);
+}
+
+static int find_saved(const ra_action_call *action, ra_flight **flight, ra_version **version,
+                      ra_error *err) {
+    ra_str body = action->body;
+    const char *space = body.len ? memchr(body.data, ' ', body.len) : NULL;
+    int64_t id;
+    if (action->json || !space ||
+        !ra_number_read((ra_str){body.data, (size_t)(space - body.data)}, &id))
+        RA_FAIL(err, INVALID_ARGUMENT, "the body of 'save' is \"<id> <name>\"");
+    return ra_store_get(action->app->store, id, 0, flight, version, err);
+}
+
+// Takes the references.
+static int new_state(ra_action_call *action, ra_flight *flight, ra_version *version,
+                     export_state **out, ra_error *err) {
+    export_state *e = *out = ra_calloc(1, sizeof *e);
     int rc = e ? ra_version_check_lost(flight, version, err)
                : ra_error_set(err, RA_REASON_OUT_OF_MEMORY, "no memory for a request");
     if (e) {
+        e->action = action;
+        e->flight_id = flight->id;
         e->content = ra_content_ref(version->content);
+        e->export.data_dir = action->app->data_dir;
+        e->export.content = e->content;
+        e->export.cancelled = &e->cancelled;
+        ra_error_init(&e->err);
         action->state = e;
         action->free_state = free_export;
     }
     ra_flight_unref(flight);
     ra_version_unref(version);
-    RA_TRY(rc);
-    e->action = action;
-    e->export.data_dir = action->app->data_dir;
-    e->export.content = e->content;
-    e->export.cancelled = &e->cancelled;
-    ra_error_init(&e->err);
-    RA_TRY(read_export(e, action->json, err));
+    return rc;
+}
+
+static int take_turn(ra_call *call, export_state *e, ra_error *err) {
+    bool now;
     RA_TRY(ra_turn_take(call, &e->turn, turn_came, &now, err));
     if (now)
         start_export(e);
     else
-        ra_action_ref(action);
+        ra_action_ref(e->action);
     return 0;
+}
+
+int ra_action_export(ra_call *call, ra_action_call *action, ra_error *err) {
+    static const char *const keys[] = {"id",     "name",      "version", "file",
+                                       "format", "if_exists", NULL};
+    ra_flight *flight;
+    ra_version *version;
+    export_state *e;
+    RA_TRY(ra_action_find_flight(action, keys, &flight, &version, err));
+    RA_TRY(new_state(action, flight, version, &e, err));
+    RA_TRY(read_export(e, action->json, err));
+    return take_turn(call, e, err);
+}
+
+int ra_action_save(ra_call *call, ra_action_call *action, ra_error *err) {
+    ra_flight *flight;
+    ra_version *version;
+    export_state *e;
+    RA_TRY(find_saved(action, &flight, &version, err));
+    RA_TRY(new_state(action, flight, version, &e, err));
+    RA_TRY(read_save(e, action->body, err));
+    return take_turn(call, e, err);
 }
 
 void ra_action_export_end(ra_action_call *action) {
