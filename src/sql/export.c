@@ -187,7 +187,7 @@ static int spawn(job *j, const int fds[3], ra_error *err) {
     path[n > 0 ? n : 0] = 0;
     char *end = strrchr(path, '/');
     strcpy(end ? end + 1 : path, "remote-arrow-sql");
-    char *argv[] = {path, j->export->is_csv ? "csv" : "parquet", "sandboxed", NULL};
+    char *argv[] = {path, j->export->is_csv ? "csv" : "parquet", NULL};
     char *environment[] = {NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;

@@ -205,13 +205,12 @@ static int copy_table(worker *w, bool parquet, ra_error *err) {
     return rc;
 }
 
-static int work(worker *w, bool parquet, bool sandboxed, ra_error *err) {
+static int work(worker *w, bool parquet, ra_error *err) {
     RA_TRY(ra_duck_load(&w->duck, err));
     RA_TRY(open_database(w, err));
     RA_TRY(register_input(w, err));
     // Not before: DuckDB looks at the machine's memory when it starts. It has not seen data yet.
-    if (sandboxed)
-        RA_TRY(ra_sandbox_enter(RA_SQL_FILE_FD, err));
+    RA_TRY(ra_sandbox_enter(RA_SQL_FILE_FD, err));
     RA_TRY(ra_stream_open(RA_SQL_INPUT_FD, &w->stream, err));
     return copy_table(w, parquet, err);
 }
@@ -222,12 +221,11 @@ int main(int argc, char **argv) {
     ra_error err;
     ra_error_init(&err);
     ra_error_init(&the_worker.failed);
-    if (argc != 3 || fcntl(RA_SQL_ANSWER_FD, F_GETFD) < 0) {
+    if (argc != 2 || fcntl(RA_SQL_ANSWER_FD, F_GETFD) < 0) {
         fprintf(stderr, "remote-arrow-sql is started by remote-arrow-server\n");
         return 2;
     }
-    if (work(&the_worker, strcmp(argv[1], "parquet") == 0, strcmp(argv[2], "unsafe") != 0, &err) !=
-        0)
+    if (work(&the_worker, strcmp(argv[1], "parquet") == 0, &err) != 0)
         answer.reason = (int32_t)err.reason;
     answer.n_rows = the_worker.n_rows;
     memcpy(answer.message, err.message, sizeof answer.message);

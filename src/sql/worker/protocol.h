@@ -1,7 +1,7 @@
 // Between server and worker: the descriptors that a worker inherits, and what it answers.
 //
-// Arguments are the format ("parquet", "csv") and "sandboxed" or "unsafe". The table comes as an
-// Arrow IPC stream; the answer is one ra_sql_answer, then the end of the pipe.
+// The argument is the format ("parquet", "csv"). The table comes as an Arrow IPC stream; the answer
+// is one ra_sql_answer, then the end of the pipe.
 #ifndef RA_SQL_WORKER_PROTOCOL_H
 #define RA_SQL_WORKER_PROTOCOL_H
 
