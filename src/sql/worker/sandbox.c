@@ -59,7 +59,7 @@ static const int denied[] = {SCMP_SYS(socket),
                              SCMP_SYS(prlimit64),
                              SCMP_SYS(setrlimit)};
 
-static int limit(int resource, rlim_t most, ra_error *err) {
+static int limit(__rlimit_resource_t resource, rlim_t most, ra_error *err) {
     struct rlimit both = {most, most};
     if (setrlimit(resource, &both) != 0)
         RA_FAIL(err, UNAVAILABLE, "a limit of the SQL worker cannot be set: %s", strerror(errno));
