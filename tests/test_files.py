@@ -177,3 +177,19 @@ def test_save_names_keeps_and_exports(own_server: Server) -> None:
             with pytest.raises(pa.ArrowInvalid):
                 list(client.do_action(flight.Action("save", body), OPTIONS))
     assert pq.read_table(own_server.data_dir / "rest.parquet").equals(table.slice(1))
+
+
+def test_the_documentation_names_the_types() -> None:
+    page = Path(__file__).parent.parent / "docs" / "files.md"
+    rows = [line.split(" | ")[0] for line in page.read_text().splitlines() if " | yes | " in line]
+    assert rows == [f"| {kind}" for kind in KEPT]
+
+
+@pytest.mark.parametrize("kind", KEPT, ids=str)
+def test_types_of_csv(server: Server, kind: pa.DataType) -> None:
+    table = pa.table({"v": table_of(kind)["v"]})
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        with pytest.raises(pa.ArrowNotImplementedError, match="CSV"):
+            export(server, table, file="kept.csv", if_exists="replace")
+    else:
+        assert export(server, table, file="kept.csv", if_exists="replace")["rows"] == len(table)
