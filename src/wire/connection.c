@@ -313,13 +313,18 @@ static size_t receive(ra_connection *connection, size_t max_bytes) {
 }
 
 // Looks at the first input without taking it. HTTP/1 is another's: then only the shell of the
-// connection is left, without descriptor, and goes at once.
+// connection is left, without descriptor, and goes at once. True: there is nothing to take here.
 static bool hand_over_http1(ra_connection *connection) {
     ra_io_thread *io = connection->io;
     uint8_t first[PREFACE_BYTES];
     if (connection->preface_bytes > 0 || !connection->can_read || !io->wire->options.on_http1)
         return false;
     ssize_t n = recv(connection->fd, first, sizeof first, MSG_PEEK);
+    // What comes from now on raises an event: it must not be taken before it was looked at.
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        connection->can_read = false;
+        return true;
+    }
     if (n <= 0 || memcmp(first, http2_preface, (size_t)n) == 0 ||
         !ra_guest_is_http1(first, (size_t)n))
         return false;
