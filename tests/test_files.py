@@ -6,9 +6,11 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.flight as flight
@@ -193,3 +195,14 @@ def test_types_of_csv(server: Server, kind: pa.DataType) -> None:
             export(server, table, file="kept.csv", if_exists="replace")
     else:
         assert export(server, table, file="kept.csv", if_exists="replace")["rows"] == len(table)
+
+
+@pytest.mark.needs_root
+def test_a_full_disk_is_told_and_nothing_is_left(
+    make_server: Callable[..., Server], small_disk: Path
+) -> None:
+    server = make_server(data_dir=small_disk)
+    numbers = np.random.default_rng(1).integers(0, 1 << 60, 4_100_000)
+    with pytest.raises(OSError, match="no room for the file"):
+        export(server, pa.table({"i": numbers}), file="x.parquet")
+    assert files_of(server) == []
