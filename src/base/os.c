@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,20 +19,23 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "Arrow buffers are read in place");
 
-static ra_os_gate_fn gate_fn;
-static void *gate_context;
+static _Atomic(ra_os_gate_fn) gate_fn;
+static _Atomic(void *)
+    gate_context;  // of the last gate, also when that is gone: a call may be in it
 
 void ra_os_set_gate(ra_os_gate_fn gate, void *context) {
-    gate_fn = gate;
-    gate_context = context;
+    if (gate)
+        atomic_store(&gate_context, context);
+    atomic_store(&gate_fn, gate);
 }
 
 static int pass_gate(const ra_os_event *event) {
-    return gate_fn ? gate_fn(gate_context, event) : 0;
+    ra_os_gate_fn gate = atomic_load_explicit(&gate_fn, memory_order_acquire);
+    return gate ? gate(atomic_load_explicit(&gate_context, memory_order_relaxed), event) : 0;
 }
 
 static bool may_allocate(size_t bytes) {
-    if (!gate_fn)
+    if (!atomic_load_explicit(&gate_fn, memory_order_relaxed))
         return true;
     ra_os_event event = {.call = RA_OS_ALLOC, .fd = -1, .bytes = (int64_t)bytes};
     return pass_gate(&event) == 0;

@@ -44,7 +44,8 @@ typedef struct {
 
 // Returns 0 to let the call happen or an errno to fail it with. Called by any thread.
 typedef int (*ra_os_gate_fn)(void *context, const ra_os_event *event);
-// Sets the gate for the whole process (NULL removes it); not while other threads run.
+// Sets the gate for the whole process (NULL removes it, with calls of other threads perhaps still
+// in it, so that `context` outlives them). Any thread; no gate may be set on top of another.
 void ra_os_set_gate(ra_os_gate_fn gate, void *context);
 
 // Memory. NULL on failure; sizes of 0 are legal and give a unique pointer.
