@@ -219,6 +219,16 @@ static int acknowledge(upload_step *step, const ra_flight_data *data, ra_error *
     return ra_pb_put_bytes(&step->ack, 1, metadata, err);
 }
 
+// A client whose source of rows broke says so by a message of only this metadata: some clients can
+// end a stream in no other way than the one that completes an upload.
+static int check_given_up(const ra_flight_data *data, ra_error *err) {
+    static const char word[] = "remote-arrow-abort";
+    if (data->header.bytes == 0 && data->app_metadata.bytes == sizeof word - 1 &&
+        memcmp(data->app_metadata.data, word, sizeof word - 1) == 0)
+        RA_FAIL(err, CANCELLED, "the client gave the upload up");
+    return 0;
+}
+
 static int process_message(ra_upload *upload, upload_step *step, ra_blob *message, ra_error *err) {
     ra_flight_data data;
     RA_TRY(ra_flight_data_read((ra_str){(const char *)message->data, message->bytes}, &data, err));
@@ -234,6 +244,7 @@ static int process_message(ra_upload *upload, upload_step *step, ra_blob *messag
     if (data.app_metadata.bytes > RA_MAX_APP_METADATA_BYTES)
         RA_FAIL(err, MESSAGE_TOO_LARGE, "app_metadata of %" PRId64 " bytes; at most %d",
                 data.app_metadata.bytes, RA_MAX_APP_METADATA_BYTES);
+    RA_TRY(check_given_up(&data, err));
     if (data.header.bytes > 0)
         RA_TRY(read_arrow(upload, &data, message, err));
     return acknowledge(step, &data, err);

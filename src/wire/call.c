@@ -158,8 +158,8 @@ static void log_call(const ra_call *call, ra_call_phase phase) {
            "call id=%" PRIu64 " peer=%s method=%.*s code=%s ms=%.3f rows=%" PRId64 " bytes=%" PRId64
            " flight=%" PRId64,
            call->id, call->connection->peer.name, RA_STR_ARG(path),
-           ra_wire_code_name(code_of(call, phase)), ms, call->account.rows, call->account.bytes,
-           call->account.flight);
+           ra_wire_code_name((int)code_of(call, phase)), ms, call->account.rows,
+           call->account.bytes, call->account.flight);
 }
 
 void ra_call_close(ra_call *call) {

@@ -1,0 +1,34 @@
+"""Tables on a Remote Arrow server, used as if they were local.
+
+import remote_arrow as ra
+
+con = ra.connect("grpc://localhost:5005")
+ds = con.upload("taxi.parquet", name="taxi")
+top = ds.sort_by([("fare", "descending")]).slice(0, 10)   # two Flights, nothing downloaded
+top.to_table()
+"""
+
+from remote_arrow.connection import Connection, connect
+from remote_arrow.errors import (
+    Cancelled,
+    Conflict,
+    FlightExists,
+    FlightNotFound,
+    RemoteArrowError,
+    ResourceExhausted,
+    ServerUnavailable,
+)
+from remote_arrow.table import RemoteTable
+
+__all__ = [
+    "Cancelled",
+    "Conflict",
+    "Connection",
+    "FlightExists",
+    "FlightNotFound",
+    "RemoteArrowError",
+    "RemoteTable",
+    "ResourceExhausted",
+    "ServerUnavailable",
+    "connect",
+]

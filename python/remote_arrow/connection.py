@@ -1,0 +1,127 @@
+"""connect() and Connection: the Flights of one server."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Literal
+
+import pyarrow.flight as flight
+
+from remote_arrow.calls import Calls
+from remote_arrow.errors import FlightNotFound
+from remote_arrow.table import RemoteTable
+from remote_arrow.upload import IfExists, open_source, put
+
+_DEFAULT_URL = "grpc://localhost:5005"
+
+
+def connect(
+    url: str | None = None, *, timeout: float | None = 30.0, token: str | None = None
+) -> Connection:
+    """A connection to a server; `url` defaults to REMOTE_ARROW_URL, then to localhost:5005.
+
+    `timeout` in seconds bounds each call but uploads and downloads; None: no bound. Raises
+    ServerUnavailable when the server does not answer.
+    """
+    url = url or os.environ.get("REMOTE_ARROW_URL") or _DEFAULT_URL
+    con = Connection(url if "://" in url else f"grpc://{url}", timeout, token)
+    con.server_info()
+    return con
+
+
+class Connection:
+    """One client's view of a server. A context manager; Flights stay when it is closed."""
+
+    def __init__(self, url: str, timeout: float | None, token: str | None) -> None:
+        self.url = url
+        self._calls = Calls(url, timeout, token)
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.url}>"
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._calls.client.close()
+
+    def server_info(self) -> dict[str, Any]:
+        """Version, limits, what the store holds, features."""
+        return self._calls.read(lambda: self._calls.action("server-info", {})[0])
+
+    def flights(
+        self,
+        *,
+        name: str | None = None,
+        kind: Literal["dataset", "result"] | None = None,
+        mine: bool = False,
+    ) -> list[RemoteTable]:
+        """The live Flights in id order; in `name`, `*` stands for any characters."""
+        asked: dict[str, Any] = {"deleted": False}
+        if name is not None:
+            asked["name"] = name
+        if kind is not None:
+            asked["kind"] = kind
+        if mine:
+            asked["mine"] = True
+        criteria = json.dumps(asked).encode()
+        calls = self._calls
+        infos = calls.read(lambda: list(calls.client.list_flights(criteria, calls.options())))
+        return [RemoteTable(calls, info) for info in infos]
+
+    list = flights
+
+    def __getitem__(self, key: int | str) -> RemoteTable:
+        return self.dataset(key)
+
+    def dataset(self, key: int | str, *, version: int | None = None) -> RemoteTable:
+        """A Flight by id or name, its newest version or the given one. FlightNotFound."""
+        path = [f"#{key}" if isinstance(key, int) else key]
+        if version is not None:
+            path.append(f"@{version}")
+        return RemoteTable(self._calls, self._calls.info(flight.FlightDescriptor.for_path(*path)))
+
+    def wait(self, key: int | str, *, timeout: float = 60.0) -> RemoteTable:
+        """Waits until there is such a Flight. TimeoutError after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return self.dataset(key)
+            except FlightNotFound:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"no Flight {key!r} in {timeout} seconds") from None
+            time.sleep(0.1)
+
+    def watch(self, name: str = "*", *, after: int | None = None) -> Iterator[dict[str, Any]]:
+        """Events of Flights whose name matches, as docs/actions.md shows them; endless."""
+        body = {"name": name} | ({} if after is None else {"after": after})
+        sent = flight.Action("watch", json.dumps(body).encode())
+        with self._calls.translated():
+            for result in self._calls.client.do_action(sent, self._calls.options(bounded=False)):
+                yield json.loads(result.body.to_pybytes())
+
+    def upload(
+        self, source: Any, name: str | None = None, *, if_exists: IfExists = "error"
+    ) -> RemoteTable:
+        """Uploads a table; on return it is on the server's disk.
+
+        `source`: path of a CSV, Parquet, Arrow or Feather file, a pandas DataFrame, or anything
+        with `__arrow_c_stream__` (pyarrow Table, RecordBatchReader, polars DataFrame).
+        Raises FlightExists when the name is taken and `if_exists` is "error".
+        """
+        with open_source(source) as reader:
+            about = put(self._calls, reader, name, if_exists)
+        return self.dataset(about["id"], version=about["version"])
