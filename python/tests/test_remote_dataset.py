@@ -14,6 +14,7 @@ import pyarrow.parquet
 import pytest
 
 from RemoteArrow import RemoteDataset
+from serving import Server
 
 PEOPLE = pa.table(
     {
@@ -202,3 +203,26 @@ def test_masks_and_indices_of_any_length_are_sent(hostname: str) -> None:
         assert big.filter(mask).equals(table.filter(pa.array(mask)))
         indices = list(range(table.num_rows - 1, -1, -2))
         assert big.take(indices).equals(table.take(indices))
+
+
+def test_tutorial_with_save_and_restart(csv_file: Path, hostname: str, server: Server) -> None:
+    people = RemoteDataset(str(csv_file), hostname)
+    local = pyarrow.csv.read_csv(csv_file)
+    assert people.take([0, 2]).equals(local.take([0, 2]))
+    assert [summary.id for summary in people.list_flights()] == [0, 1]
+    other = RemoteDataset(hostname=hostname).connect(0)
+    assert other.inspect(0).rows == local.num_rows
+    by_age = other.sort_by([("age", "descending")])
+    assert other.action("save", "2 oldest") == ["Flight 2 saved as oldest.parquet"]
+    assert pyarrow.parquet.read_table(server.data_dir / "oldest.parquet").equals(by_age)
+    other.action("clear")
+    assert people.list_flights() == []
+    other.action("shutdown")
+    server.wait()
+    server.start()
+    again = RemoteDataset(hostname=f"localhost:{server.port}").connect(1)
+    assert [summary.name for summary in again.list_flights()] == [csv_file.name, "oldest"]
+    assert again.fetch().equals(by_age)
+    for flight_id in ("0", "1"):
+        again.action("delete", flight_id)
+    assert again.list_flights() == []
