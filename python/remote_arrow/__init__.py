@@ -18,6 +18,7 @@ from remote_arrow.errors import (
     ResourceExhausted,
     ServerUnavailable,
 )
+from remote_arrow.serve import LocalServer, serve
 from remote_arrow.table import RemoteTable
 
 __all__ = [
@@ -26,9 +27,11 @@ __all__ = [
     "Connection",
     "FlightExists",
     "FlightNotFound",
+    "LocalServer",
     "RemoteArrowError",
     "RemoteTable",
     "ResourceExhausted",
     "ServerUnavailable",
     "connect",
+    "serve",
 ]
