@@ -14,9 +14,11 @@ from remote_arrow.errors import (
     Conflict,
     FlightExists,
     FlightNotFound,
+    NotPermitted,
     RemoteArrowError,
     ResourceExhausted,
     ServerUnavailable,
+    Unauthenticated,
 )
 from remote_arrow.serve import LocalServer, serve
 from remote_arrow.table import RemoteTable
@@ -28,10 +30,12 @@ __all__ = [
     "FlightExists",
     "FlightNotFound",
     "LocalServer",
+    "NotPermitted",
     "RemoteArrowError",
     "RemoteTable",
     "ResourceExhausted",
     "ServerUnavailable",
+    "Unauthenticated",
     "connect",
     "serve",
 ]

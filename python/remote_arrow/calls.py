@@ -92,10 +92,17 @@ class Calls:
 
     def action(self, name: str, body: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Runs an action once; its results, each a JSON object."""
+        return [json.loads(text) for text in self._run_action(name, json.dumps(body))]
+
+    def action_text(self, name: str, body: str) -> str:
+        """Runs an action of older clients, with text in and out."""
+        return "\n".join(self._run_action(name, body))
+
+    def _run_action(self, name: str, body: str) -> list[str]:
         with self.translated():
-            sent = flight.Action(name, json.dumps(body).encode())
+            sent = flight.Action(name, body.encode())
             results = list(self.client.do_action(sent, self.options()))
-        return [json.loads(result.body.to_pybytes()) for result in results]
+        return [result.body.to_pybytes().decode() for result in results]
 
     def info(self, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
         """The FlightInfo of a descriptor; a command is run first."""

@@ -43,6 +43,14 @@ class ServerUnavailable(RemoteArrowError, flight.FlightUnavailableError):
     """The server cannot be reached or is shutting down."""
 
 
+class Unauthenticated(RemoteArrowError, flight.FlightUnauthenticatedError):
+    """The server wants a token, or another one."""
+
+
+class NotPermitted(RemoteArrowError, flight.FlightUnauthorizedError):
+    """Not allowed for this peer, or on a server that is read-only."""
+
+
 class Cancelled(RemoteArrowError, pa.ArrowCancelled):
     """The call was cancelled."""
 
@@ -54,6 +62,9 @@ _BY_REASON: dict[str, type[RemoteArrowError]] = {
     "VERSION_CONFLICT": Conflict,
     "UNAVAILABLE": ServerUnavailable,
     "CANCELLED": Cancelled,
+    "UNAUTHENTICATED": Unauthenticated,
+    "PERMISSION_DENIED": NotPermitted,
+    "READ_ONLY": NotPermitted,
 }
 _EXHAUSTED = ("MESSAGE_TOO_LARGE", "OUT_OF_MEMORY", "DISK_FULL", "LIMIT")
 _MIXED: dict[tuple[type, type], type[RemoteArrowError]] = {}

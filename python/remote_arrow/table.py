@@ -182,6 +182,12 @@ class RemoteTable:
         body |= {"lossy": True} if lossy else {}
         return self._calls.action("export", body)[0]
 
+    def save(self, name: str) -> str:
+        """Names the Flight, makes it durable, and exports its newest version as NAME.parquet (or
+        to NAME itself if that ends so, or with .csv). What the server answers.
+        """
+        return self._calls.action_text("save", f"{self.id} {name}")
+
     def to_table(
         self,
         columns: Sequence[str | int] | None = None,

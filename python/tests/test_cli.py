@@ -1,0 +1,117 @@
+"""The command line, as processes against a real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+
+from serving import Server, server_binary
+
+PYTHON = Path(__file__).resolve().parent.parent
+T = pa.table({"a": [3, 1, None], "b": ["x", "\x1b[31mred", "z" * 60]})
+Run = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+def run_command(*arguments: object, url: str, stdin: bytes = b"") -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": str(PYTHON), "REMOTE_ARROW_URL": url}
+    command = [sys.executable, "-m", "remote_arrow", *map(str, arguments)]
+    return subprocess.run(command, input=stdin, capture_output=True, env=environment, timeout=60)
+
+
+@pytest.fixture
+def run(server: Server) -> Run:
+    def ok(*arguments: object, code: int = 0, stdin: bytes = b"") -> subprocess.CompletedProcess:
+        ended = run_command(*arguments, url=server.uri, stdin=stdin)
+        assert ended.returncode == code, ended.stderr.decode()
+        assert b"Traceback" not in ended.stderr
+        return ended
+
+    return ok
+
+
+@pytest.fixture
+def stored(run: Run, tmp_path: Path) -> Path:
+    path = tmp_path / "t.parquet"
+    pyarrow.parquet.write_table(T, path)
+    assert run("put", path, "--name", "t").stdout == b"#0 @1: 3 rows\n"
+    return path
+
+
+def test_formats_come_back(run: Run, stored: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run("get", "t", "-o", out, "--format", "parquet")
+    assert pyarrow.parquet.read_table(out).equals(T)
+    stream = run("get", "#0", "--format", "arrow").stdout
+    assert pa.ipc.open_stream(stream).read_all().equals(T)
+    run("put", "-", "--name", "again", stdin=stream)
+    assert pa.ipc.open_stream(run("get", "1@1", "--format", "arrow").stdout).read_all().equals(T)
+    text = run("get", "t", "--format", "csv", "--columns", "a", "--limit", "2").stdout
+    assert text == b'"a"\n3\n1\n'
+    rows = [json.loads(line) for line in run("get", "t", "--format", "json").stdout.splitlines()]
+    assert rows == T.to_pylist()
+
+
+def test_tables_obey_no_data(run: Run, stored: Path) -> None:
+    lines = run("head", "t", "-n", "3").stdout.decode().splitlines()
+    assert lines[0].split() == ["a", "b"] and "\x1b" not in "".join(lines)
+    assert len(lines) == 4 and lines[3].endswith("…") and max(map(len, lines)) <= 44
+
+
+def test_flights_are_shown_and_changed(run: Run, stored: Path, server: Server) -> None:
+    assert b"t " in run("ls").stdout
+    assert json.loads(run("ls", "--format", "json").stdout)["rows"] == 3
+    assert b"int64" in run("info", "t").stdout
+    assert b"ready" in run("versions", "t").stdout
+    run("rename", "t", "u")
+    run("put", stored, "--name", "u", "--if-exists", "replace")
+    assert json.loads(run("info", "u", "--format", "json").stdout)["version"] == 2
+    assert json.loads(run("export", "u", "u.parquet").stdout)["rows"] == 3
+    assert run("save", "0", "v").stdout == b"Flight 0 saved as v.parquet\n"
+    assert pyarrow.parquet.read_table(server.data_dir / "v.parquet").equals(T)
+    run("keep", "v")
+    assert json.loads(run("rm", "v").stdout)["deleted"] == 0
+    assert run("ls").stdout.count(b"\n") == 1
+    assert b"ms" in run("ping").stdout
+
+
+def test_exit_codes(run: Run, stored: Path, tmp_path: Path) -> None:
+    assert b"does not exist" in run("get", "nothing", code=3).stderr
+    assert run("put", stored, "--name", "t", code=1).stderr.count(b"\n") == 1
+    run("put", tmp_path / "absent.csv", code=1)
+    run("get", code=2)
+    run("no-such-command", code=2)
+    assert run_command("ping", url="grpc://localhost:1").returncode == 5
+
+
+def test_missing_token_is_told(tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text("secret\n")
+    options = ("--token-file", str(tmp_path / "tokens"))
+    server = Server(*options, data_dir=tmp_path / "d", log_path=tmp_path / "log")
+    assert run_command("ping", url=server.uri).returncode == 4
+    assert run_command("--token", "secret", "ping", url=server.uri).returncode == 0
+    server.stop()
+
+
+def test_reader_that_has_seen_enough_is_no_error(run: Run, stored: Path, server: Server) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(PYTHON), "REMOTE_ARROW_URL": server.uri}
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "remote_arrow", "get", "t", "--format", "arrow"]
+    ended = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, env=environment)
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_serve_runs_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REMOTE_ARROW_SERVER", str(server_binary()))
+    ended = run_command("serve", "--", "--no-such-option", url="")
+    assert ended.returncode == 2
