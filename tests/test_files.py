@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -179,6 +180,8 @@ def test_save_names_keeps_and_exports(own_server: Server) -> None:
             with pytest.raises(pa.ArrowInvalid):
                 list(client.do_action(flight.Action("save", body), OPTIONS))
     assert pq.read_table(own_server.data_dir / "rest.parquet").equals(table.slice(1))
+    (line,) = re.findall("audit: change=keep .*", own_server.log)
+    assert re.search(r"by=(127\.0\.0\.1|\[::1\]) ", line), line
 
 
 def test_the_documentation_names_the_types() -> None:

@@ -18,6 +18,7 @@ typedef struct {
     int64_t flight_id;
     ra_str name;
     char file[NAME_MAX + 1];
+    char caller[RA_CALLER_BYTES];  // of save, for the audit log
     int64_t n_rows;
     int64_t n_bytes;
     ra_error err;
@@ -63,7 +64,7 @@ static int change_flight(const export_state *e, ra_change_kind kind, ra_error *e
                         .name = e->name,
                         .if_exists = RA_IF_EXISTS_ERROR,
                         .if_version = -1,
-                        .caller = RA_STR("save")};
+                        .caller = ra_str_of(e->caller)};
     ra_change_result result = {0};
     RA_TRY(ra_store_change_wait(e->action->app->store, &change, &result, err));
     ra_flight_unref(result.flight);
@@ -73,6 +74,7 @@ static int change_flight(const export_state *e, ra_change_kind kind, ra_error *e
 
 // A file that cannot be written leaves the Flight named and kept: the call says why.
 static int work(export_state *e, ra_error *err) {
+    RA_TRY(ra_export_check_schema(e->content->schema, e->export.is_csv, err));
     if (e->is_save) {
         RA_TRY(change_flight(e, RA_CHANGE_KEEP, err));
         RA_TRY(change_flight(e, RA_CHANGE_RENAME, err));
@@ -124,8 +126,7 @@ static int read_export(export_state *e, const json_t *json, ra_error *err) {
         RA_FAIL(err, INVALID_ARGUMENT, "\"if_exists\" is \"error\" or \"replace\"");
     e->export.file = json_string_value(file);
     e->export.replace = strcmp(word, "replace") == 0;
-    RA_TRY(read_format(json, e->export.file, &e->export.is_csv, err));
-    return ra_export_check_schema(e->content->schema, e->export.is_csv, err);
+    return read_format(json, e->export.file, &e->export.is_csv, err);
 }
 
 // "<id> <name>": the file has the suffix .parquet unless the name has one of ours.
@@ -143,7 +144,7 @@ static int read_save(export_state *e, ra_str body, ra_error *err) {
                          is_parquet || e->export.is_csv ? "" : ".parquet");
     RA_TRY(ra_export_check_name((ra_str){e->file, (size_t)bytes}, err));
     e->export.file = e->file;
-    return ra_export_check_schema(e->content->schema, e->export.is_csv, err);
+    return 0;
 }
 
 static int find_saved(const ra_action_call *action, ra_flight **flight, ra_version **version,
@@ -208,6 +209,9 @@ int ra_action_save(ra_call *call, ra_action_call *action, ra_error *err) {
     RA_TRY(find_saved(action, &flight, &version, err));
     RA_TRY(new_state(action, flight, version, &e, err));
     RA_TRY(read_save(e, action->body, err));
+    char buffer[RA_CALLER_BYTES];
+    ra_str caller = ra_app_caller(call, buffer);
+    snprintf(e->caller, sizeof e->caller, "%.*s", RA_STR_ARG(caller));
     return take_turn(call, e, err);
 }
 

@@ -77,8 +77,30 @@ static int fail_type(const ra_field *field, bool is_csv, ra_error *err) {
     return RA_UNIMPLEMENTED;
 }
 
-static bool same_but_for_case(ra_str a, ra_str b) {
-    return a.len == b.len && strncasecmp(a.data, b.data, a.len) == 0;
+static int compare_names(const void *a, const void *b) {
+    ra_str x = (*(const ra_field *const *)a)->name, y = (*(const ra_field *const *)b)->name;
+    if (x.len != y.len)
+        return x.len < y.len ? -1 : 1;
+    return strncasecmp(x.data, y.data, x.len);
+}
+
+// To DuckDB names that differ only in case are one.
+static int check_names(const ra_schema *schema, ra_error *err) {
+    size_t n = (size_t)schema->n_fields;
+    const ra_field **sorted = ra_malloc(n * sizeof(const ra_field *));
+    if (!sorted)
+        RA_FAIL(err, OUT_OF_MEMORY, "no memory to compare %zu names", n);
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = &schema->fields[i];
+    qsort(sorted, n, sizeof(const ra_field *), compare_names);
+    int rc = 0;
+    for (size_t i = 1; i < n && rc == 0; i++)
+        if (compare_names(&sorted[i - 1], &sorted[i]) == 0)
+            rc = ra_error_set(err, RA_REASON_INVALID_ARGUMENT,
+                              "columns '%.*s' and '%.*s' have the same name for the file",
+                              RA_STR_ARG(sorted[i - 1]->name), RA_STR_ARG(sorted[i]->name));
+    ra_free(sorted);
+    return rc;
 }
 
 int ra_export_check_schema(const ra_schema *schema, bool is_csv, ra_error *err) {
@@ -90,13 +112,8 @@ int ra_export_check_schema(const ra_schema *schema, bool is_csv, ra_error *err) 
             return fail_type(field, is_csv, err);
         if (field->name.len == 0 || memchr(field->name.data, 0, field->name.len))
             RA_FAIL(err, INVALID_ARGUMENT, "column %d has a name that a file cannot have", i);
-        for (int j = 0; j < i; j++)
-            if (same_but_for_case(schema->fields[j].name, field->name))
-                RA_FAIL(err, INVALID_ARGUMENT,
-                        "columns '%.*s' and '%.*s' have the same name for the file",
-                        RA_STR_ARG(schema->fields[j].name), RA_STR_ARG(field->name));
     }
-    return 0;
+    return check_names(schema, err);
 }
 
 static int fail_cancelled(ra_error *err) {

@@ -19,7 +19,8 @@ typedef struct {
 // INVALID_ARGUMENT.
 RA_MUST int ra_export_check_name(ra_str file, ra_error *err);
 // Refuses tables that the file would not give back as they are, naming column and type.
-// NOT_IMPLEMENTED, INVALID_ARGUMENT for names that differ only in case.
+// NOT_IMPLEMENTED, INVALID_ARGUMENT for names that differ only in case. Job thread: tables are
+// wide.
 RA_MUST int ra_export_check_schema(const ra_schema *schema, bool is_csv, ra_error *err);
 // Writes, syncs and renames; after a failure nothing is left. A file
 // that exists is INVALID_ARGUMENT. DISK_FULL, IO_ERROR, UNAVAILABLE (no worker), CANCELLED,
