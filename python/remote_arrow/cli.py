@@ -8,7 +8,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 import pyarrow as pa
@@ -28,6 +30,7 @@ from remote_arrow.table import RemoteTable
 
 OK, FAILED, USAGE, NOT_FOUND, AUTH, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 _FORMATS = ("arrow", "parquet", "csv", "json", "table")
+_LOCAL_ERRORS = (OSError, ValueError, TypeError, OverflowError)  # of files, values, sources
 _MAX_CELL = 40  # characters of a value in a table on a terminal
 
 
@@ -35,7 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; its exit code: 0 ok, 1 failed, 2 usage, 3 not found, 4 not authenticated
     or not permitted, 5 unavailable, 130 interrupted. Errors are one line on stderr.
     """
-    asked = _parser().parse_args(arguments)
+    parser = _parser()
+    asked, rest = parser.parse_known_args(arguments)
+    if asked.run is _serve:  # REMAINDER takes no option in the first place
+        asked.options = rest[1:] if rest[:1] == ["--"] else rest
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         asked.run(asked)
         sys.stdout.flush()
@@ -45,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return OK
     except KeyboardInterrupt:
         return INTERRUPTED
-    except (RemoteArrowError, pa.ArrowException, OSError, ValueError, TypeError) as error:
+    except (RemoteArrowError, pa.ArrowException, *_LOCAL_ERRORS) as error:
         words = str(error).splitlines() or [type(error).__name__]
         sys.stderr.write(f"remote-arrow: {words[0]}\n")
         return _code_of(error)
@@ -104,8 +112,25 @@ def _get(asked: argparse.Namespace) -> None:
         _write_table(table, asked.format or "table", sys.stdout.buffer)
         return
     suffix = asked.output.rpartition(".")[2]
-    with open(asked.output, "wb") as file:  # noqa: PTH123 - a path as the user gave it
+    with _new_file(Path(asked.output)) as file:
         _write_table(table, asked.format or (suffix if suffix in _FORMATS else "arrow"), file)
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that is there whole or stays as it was; devices and pipes are written directly."""
+    target = path.resolve()
+    if target.exists() and not target.is_file():
+        with target.open("wb") as file:
+            yield file
+        return
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with part.open("xb") as file:
+            yield file
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _head(asked: argparse.Namespace) -> None:
@@ -123,11 +148,14 @@ def _write_table(table: pa.Table, format_: str, file: BinaryIO) -> None:
         with pa.ipc.new_stream(file, table.schema) as writer:
             writer.write_table(table)
     elif format_ == "json":  # one object a line
+        if len(set(table.schema.names)) < table.num_columns:
+            raise ValueError("columns of the same name cannot be keys of a JSON object")
         for batch in table.to_batches():
             for row in batch.to_pylist():
                 file.write(json.dumps(row, default=str).encode() + b"\n")
     else:
-        rows = [[_cell(value) for value in row.values()] for row in table.to_pylist()]
+        columns = [map(_cell, column.to_pylist()) for column in table.columns]
+        rows = list(zip(*columns, strict=True))
         file.write(_columns(table.schema.names, rows).encode())
     file.flush()
 
@@ -251,8 +279,7 @@ def _parser() -> argparse.ArgumentParser:
     save = _on_flight(lambda ds, asked: ds.save(asked.name))
     command("save", "name and keep a Flight, export it as Parquet", save, "flight", "name")
     command("ping", "ask the server who it is", _ping)
-    serve = command("serve", "run a server with these options", _serve)
-    serve.add_argument("options", nargs=argparse.REMAINDER)
+    command("serve", "run a server with these options", _serve).allow_abbrev = False
     return parser
 
 

@@ -83,6 +83,32 @@ def test_flights_are_shown_and_changed(run: Run, stored: Path, server: Server) -
     assert b"ms" in run("ping").stdout
 
 
+def test_failed_download_leaves_the_file_that_was_there(
+    run: Run, server: Server, tmp_path: Path
+) -> None:
+    nested = tmp_path / "n.parquet"
+    pyarrow.parquet.write_table(pa.table({"l": [[1, 2]]}), nested)
+    run("put", nested, "--name", "n")
+    out = tmp_path / "out.csv"
+    out.write_bytes(b"before")
+    run("get", "n", "-o", out, code=1)
+    assert out.read_bytes() == b"before"
+    assert sorted(p.name for p in tmp_path.glob("*out.csv*")) == ["out.csv"]
+
+
+def test_columns_of_one_name_and_values_beyond_python_are_not_lost_silently(run: Run) -> None:
+    twice = pa.table([[1], [2], [3]], names=["x", "x", "y"])
+    far = pa.table({"t": pa.array([2**62], pa.timestamp("s"))})
+    for name, table in (("twice", twice), ("far", far)):
+        stream = pa.BufferOutputStream()
+        with pa.ipc.new_stream(stream, table.schema) as writer:
+            writer.write_table(table)
+        run("put", "-", "--name", name, stdin=stream.getvalue().to_pybytes())
+    assert run("get", "twice").stdout.split() == [b"x", b"x", b"y", b"1", b"2", b"3"]
+    assert b"same name" in run("get", "twice", "--format", "json", code=1).stderr
+    assert run("get", "far", code=1).stderr.count(b"\n") == 1
+
+
 def test_exit_codes(run: Run, stored: Path, tmp_path: Path) -> None:
     assert b"does not exist" in run("get", "nothing", code=3).stderr
     assert run("put", stored, "--name", "t", code=1).stderr.count(b"\n") == 1
@@ -113,5 +139,10 @@ def test_reader_that_has_seen_enough_is_no_error(run: Run, stored: Path, server:
 
 def test_serve_runs_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REMOTE_ARROW_SERVER", str(server_binary()))
-    ended = run_command("serve", "--", "--no-such-option", url="")
-    assert ended.returncode == 2
+    for dashes in ((), ("--",)):
+        ended = run_command("serve", *dashes, "--no-such-option", "x", url="")
+        assert ended.returncode == 2
+        assert b"remote-arrow-server: unknown option '--no-such-option'" in ended.stderr
+        told = run_command("serve", *dashes, "--version", url="")
+        assert (told.returncode, told.stderr) == (0, b"") and told.stdout
+    assert b"unrecognized" in run_command("ls", "--no-such-option", url="").stderr
