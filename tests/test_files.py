@@ -200,6 +200,22 @@ def test_types_of_csv(server: Server, kind: pa.DataType) -> None:
         assert export(server, table, file="kept.csv", if_exists="replace")["rows"] == len(table)
 
 
+def test_an_export_leaves_the_reserve_alone(make_server: Callable[..., Server]) -> None:
+    server = make_server()
+    table = pa.table({"i": [1, 2]})
+    assert export(server, table, file="before.parquet")["rows"] == 2
+    server.stop()
+    server.args = ("--disk-reserve", "100%")
+    server.start()
+    with server.client() as client:
+        for name, body in (("export", b'{"id": 0, "file": "x.parquet"}'), ("save", b"0 x")):
+            with pytest.raises(OSError, match="kept in reserve"):
+                list(client.do_action(flight.Action(name, body), OPTIONS))
+        info = client.get_flight_info(flight.FlightDescriptor.for_path("#0"), OPTIONS)
+        assert "x" not in json.loads(info.app_metadata)["names"]
+    assert [file.name for file in files_of(server)] == ["before.parquet"]
+
+
 @pytest.mark.needs_root
 def test_a_full_disk_is_told_and_nothing_is_left(
     make_server: Callable[..., Server], small_disk: Path

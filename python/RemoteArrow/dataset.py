@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
@@ -16,16 +14,18 @@ import pyarrow.csv
 import pyarrow.flight as flight
 import pyarrow.parquet
 
+from remote_arrow.calls import Calls
+from remote_arrow.closing import Closing
+from remote_arrow.table import MAX_JSON_ITEMS, array_argument
+from remote_arrow.upload import IfExists, put
+
 if TYPE_CHECKING:
     import pandas
 
     Source = str | os.PathLike[str] | pa.Table | pandas.DataFrame
 
-IfExists = Literal["error", "replace", "append", "reuse"]
 SortKey = tuple[str, str] | tuple[str, str, str]
 
-_FLIGHT_TRAILER = "remote-arrow-flight"
-_MAX_LITERAL_ITEMS = 10_000  # a command may have 1 MiB of text
 
 
 @dataclass(frozen=True)
@@ -61,27 +61,6 @@ class FlightSummary:
         )
 
 
-class _TrailerWatch(flight.ClientMiddlewareFactory):
-    """Keeps the trailer in which the server tells what became of an upload."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.flight: dict[str, Any] = {}
-
-    def start_call(self, info: flight.CallInfo) -> flight.ClientMiddleware | None:
-        return _TrailerOfCall(self) if info.method == flight.FlightMethod.DO_PUT else None
-
-
-class _TrailerOfCall(flight.ClientMiddleware):
-    def __init__(self, watch: _TrailerWatch) -> None:
-        super().__init__()
-        self._watch = watch
-
-    def received_headers(self, headers: Mapping[str, Sequence[str | bytes]]) -> None:
-        for value in headers.get(_FLIGHT_TRAILER, ()):
-            self._watch.flight = json.loads(value)
-
-
 def _read_source(source: Source) -> tuple[pa.Table, str | None]:
     """The table that a source holds, and the name under which to upload it (None: unnamed)."""
     if isinstance(source, pa.Table):
@@ -114,7 +93,7 @@ def _literal(value: object) -> object:
     raise TypeError(f"{type(value).__name__} cannot be an argument of a remote method")
 
 
-class RemoteDataset:
+class RemoteDataset(Closing):
     """A client of a server, connected to one of its Flights or to none.
 
     `source` is a CSV or Parquet file, a pandas DataFrame or a pyarrow Table: it is uploaded, and
@@ -134,24 +113,13 @@ class RemoteDataset:
         *,
         if_exists: IfExists = "reuse",
     ) -> None:
-        self._watch = _TrailerWatch()
         uri = hostname if "://" in hostname else f"grpc://{hostname}"
-        self._client = flight.FlightClient(uri, middleware=[self._watch])
+        self._calls = Calls(uri, timeout_s=None, token=None)
+        self._client = self._calls.client
         self._id: int | None = None
         if source is not None:
             table, name = _read_source(source)
             self._id = self._upload(table, name, if_exists)
-
-    def __enter__(self) -> RemoteDataset:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         state = "not connected" if self._id is None else f"Flight {self._id}"
@@ -264,26 +232,15 @@ class RemoteDataset:
         return flight.FlightDescriptor.for_path(f"#{flight_id}")
 
     def _upload(self, table: pa.Table, name: str | None, if_exists: IfExists) -> int:
-        put = {} if name is None else {"name": name, "if_exists": if_exists}
-        descriptor = flight.FlightDescriptor.for_command(json.dumps({"put": put}))
-        writer, _ = self._client.do_put(descriptor, table.schema)
-        with writer:
-            writer.write_table(table, max_chunksize=_rows_of_a_batch(table))
-        return self._watch.flight["id"]
+        return put(self._calls, table.to_reader(), name, if_exists)["id"]
 
     def _call_with_array(
         self, method: str, key: str, array: object, **others: object
     ) -> pa.Table:
         """Runs a method with an array argument, a long one sent as Arrow data instead of text."""
-        if not hasattr(array, "__len__") or len(array) <= _MAX_LITERAL_ITEMS:
+        if not hasattr(array, "__len__") or len(array) <= MAX_JSON_ITEMS:
             return self._call(method, array, *others.values())
-        column = pa.array(array) if not isinstance(array, pa.ChunkedArray) else array
-        stream = pa.BufferOutputStream()
-        table = pa.table({key: column})
-        with pa.ipc.new_stream(stream, table.schema) as writer:
-            writer.write_table(table)
-        encoded = base64.b64encode(stream.getvalue()).decode()
-        step = {method: {key: {"arrow": encoded}, **others}}
+        step = {method: {key: array_argument(array), **others}}
         command = json.dumps({"from": {"id": self.id}, "do": [step]})
         return self._download(flight.FlightDescriptor.for_command(command))
 
@@ -297,9 +254,3 @@ class RemoteDataset:
         table = self._client.do_get(info.endpoints[0].ticket).read_all()
         is_combined = json.loads(info.app_metadata).get("combined", False)
         return table.combine_chunks() if is_combined else table
-
-
-def _rows_of_a_batch(table: pa.Table) -> int:
-    """Rows for batches of about 2 MiB, the size that the server stores as it comes."""
-    row_bytes = max(1, table.nbytes // max(1, table.num_rows))
-    return max(1, 2 * 1024 * 1024 // row_bytes)

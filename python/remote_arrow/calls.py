@@ -51,15 +51,10 @@ class Calls:
     """A Flight client of one server. `timeout_s` bounds every call but downloads and uploads."""
 
     def __init__(self, url: str, timeout_s: float | None, token: str | None) -> None:
-        self._url = url
         self.told = _Told()
-        self.reopen()
+        self.client = flight.FlightClient(url, middleware=[_Watch(self.told)])
         self._headers = [(b"authorization", f"Bearer {token}".encode())] if token else []
         self.timeout_s = timeout_s
-
-    def reopen(self) -> None:
-        """A fresh connection to the same server."""
-        self.client = flight.FlightClient(self._url, middleware=[_Watch(self.told)])
 
     def options(self, bounded: bool = True) -> flight.FlightCallOptions:
         """Options of a call: the token, and the timeout when it is `bounded`."""

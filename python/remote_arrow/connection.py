@@ -6,12 +6,12 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Any, Literal
 
 import pyarrow.flight as flight
 
 from remote_arrow.calls import Calls
+from remote_arrow.closing import Closing
 from remote_arrow.errors import FlightNotFound
 from remote_arrow.table import RemoteTable
 from remote_arrow.upload import IfExists, open_source, put
@@ -33,23 +33,12 @@ def connect(
     return con
 
 
-class Connection:
+class Connection(Closing):
     """One client's view of a server. A context manager; Flights stay when it is closed."""
 
     def __init__(self, url: str, timeout: float | None, token: str | None) -> None:
         self.url = url
         self._calls = Calls(url, timeout, token)
-
-    def __enter__(self) -> Connection:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<Connection {self.url}>"

@@ -10,8 +10,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from types import TracebackType
 
+from remote_arrow.closing import Closing
 from remote_arrow.connection import Connection, connect
 
 _NAME = "remote-arrow-server"
@@ -35,11 +35,11 @@ def find_server() -> Path:
     raise FileNotFoundError(f"no {_NAME} at {', '.join(map(str, places))} or on PATH")
 
 
-class LocalServer:
-    """A running server that ends with `stop`, with the `with` block, or with this process.
+class LocalServer(Closing):
+    """A running server that ends with `close`, with the `with` block, or with this process.
 
     `url` is what `connect` takes; `data_dir` holds its tables. Without a data directory of the
-    caller's it is temporary and removed by `stop`.
+    caller's it is temporary and removed by `close`.
     """
 
     def __init__(self, data_dir: str | os.PathLike[str] | None, options: tuple[str, ...]) -> None:
@@ -60,20 +60,9 @@ class LocalServer:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line.startswith(_READY):
-            self.stop()
+            self.close()
             raise RuntimeError(f"{_NAME} did not start (exit code {self._process.returncode})")
         self.url = f"grpc://localhost:{line.rstrip().rpartition(':')[2]}"
-
-    def __enter__(self) -> LocalServer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def __repr__(self) -> str:
         return f"<LocalServer {self.url}>"
@@ -87,7 +76,7 @@ class LocalServer:
         """A new connection to it."""
         return connect(self.url)
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Lets running calls finish, ends the server, removes a temporary data directory."""
         self._process.terminate()
         try:

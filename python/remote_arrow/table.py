@@ -13,7 +13,7 @@ import pyarrow.flight as flight
 from remote_arrow.calls import Calls
 
 _MAX_BREAKS = 5  # of a download that brings no batch in between
-_MAX_JSON_ITEMS = 10_000  # a command may have 1 MiB of text
+MAX_JSON_ITEMS = 10_000  # a command may have 1 MiB of text
 
 
 class RemoteTable:
@@ -61,12 +61,12 @@ class RemoteTable:
 
     def take(self, indices: Any) -> RemoteTable:
         """The rows at the given positions; None gives a row of nulls."""
-        return self._run("take", indices=_array(indices))
+        return self._run("take", indices=array_argument(indices))
 
     def filter(self, mask: Any, null_selection_behavior: str = "drop") -> RemoteTable:
         """The rows at which the mask, one boolean a row, is true."""
         behavior = null_selection_behavior
-        return self._run("filter", mask=_array(mask), null_selection_behavior=behavior)
+        return self._run("filter", mask=array_argument(mask), null_selection_behavior=behavior)
 
     def slice(self, offset: int = 0, length: int | None = None) -> RemoteTable:
         """At most `length` rows from `offset` on; None: all that follow."""
@@ -257,7 +257,7 @@ class RemoteTable:
         if columns is not None:
             steps.append({"select": {"columns": list(columns)}})
         if indices is not None:
-            steps.append({"take": {"indices": _array(indices)}})
+            steps.append({"take": {"indices": array_argument(indices)}})
         if offset or limit is not None:
             steps.append({"slice": {"offset": offset, "length": limit}})
         return flight.Ticket(json.dumps({"from": self._from, "do": steps, "publish": False}))
@@ -267,9 +267,9 @@ def _by_id(flight_id: int) -> flight.FlightDescriptor:
     return flight.FlightDescriptor.for_path(f"#{flight_id}")
 
 
-def _array(values: Any) -> Any:
+def array_argument(values: Any) -> Any:
     """An array argument: a short list as it is, all else as Arrow data."""
-    if isinstance(values, list | tuple) and len(values) <= _MAX_JSON_ITEMS:
+    if isinstance(values, list | tuple) and len(values) <= MAX_JSON_ITEMS:
         return list(values)
     column = values if isinstance(values, pa.ChunkedArray) else pa.array(values)
     stream = pa.BufferOutputStream()

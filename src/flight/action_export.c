@@ -74,6 +74,9 @@ static int change_flight(const export_state *e, ra_change_kind kind, ra_error *e
 
 // A file that cannot be written leaves the Flight named and kept: the call says why.
 static int work(export_state *e, ra_error *err) {
+    RA_TRY(ra_store_check_writable(e->action->app->store, err));
+    RA_TRY(
+        ra_store_check_disk(e->action->app->store, 0, err));  // how long a file will be is unknown
     RA_TRY(ra_export_check_schema(e->content->schema, e->export.is_csv, err));
     if (e->is_save) {
         RA_TRY(change_flight(e, RA_CHANGE_KEEP, err));

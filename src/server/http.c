@@ -54,6 +54,18 @@ static void forget(ra_http *http, int fd) {
     }
 }
 
+// Forgets a connection that the library refused and closed, whose descriptor may be another's now.
+static void forget_refused(ra_http *http, const ra_guest *guest) {
+    pthread_mutex_lock(&http->lock);
+    for (int i = 0; i < http->n_guests; i++) {
+        if (http->guests[i].guest == guest) {
+            http->guests[i].fd = -1;
+            forget(http, -1);
+        }
+    }
+    pthread_mutex_unlock(&http->lock);
+}
+
 // The library is about to close a connection, whose descriptor is valid until this returns.
 static void on_connection(void *context, struct MHD_Connection *connection, void **state,
                           enum MHD_ConnectionNotificationCode code) {
@@ -88,8 +100,8 @@ void ra_http_take(ra_http *http, int fd, ra_guest *guest) {
         close(fd);
         return;
     }
-    // On failure it has closed the descriptor; the entry goes with the next use of that.
-    (void)MHD_add_connection(http->daemon, fd, (struct sockaddr *)&address, length);
+    if (MHD_add_connection(http->daemon, fd, (struct sockaddr *)&address, length) != MHD_YES)
+        forget_refused(http, guest);
 }
 
 static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, const char *type,

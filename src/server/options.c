@@ -54,28 +54,30 @@ static bool read_with_unit(const char *text, const unit_suffix *units, int n, in
 static const unit_suffix size_units[] = {
     {"", 1}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {"T", INT64_C(1) << 40}};
 
-static bool read_size(const char *text, int64_t *out) {
-    char *end;
-    long percent = strtol(text, &end, 10);
-    if (strcmp(end, "%") == 0 && percent > 0 && percent <= 100) {
-        *out = ra_os_memory_bytes() / 100 * percent;
-        return true;
-    }
+static bool read_bytes(const char *text, int64_t *out) {
     return read_with_unit(text, size_units, sizeof size_units / sizeof *size_units, out);
+}
+
+static bool read_percent(const char *text, int64_t least, int64_t *out) {
+    char *end;
+    *out = strtol(text, &end, 10);
+    return strcmp(end, "%") == 0 && *out >= least && *out <= 100;
+}
+
+static bool read_size(const char *text, int64_t *out) {
+    int64_t percent;
+    if (!read_percent(text, 1, &percent))
+        return read_bytes(text, out);
+    *out = ra_os_memory_bytes() / 100 * percent;
+    return true;
 }
 
 // Bytes; minus the percent for a share, as only the store knows the file system; 0 for none.
 static bool read_disk(const char *text, int64_t *out) {
-    char *end;
-    long percent = strtol(text, &end, 10);
-    if (strcmp(end, "%") == 0 && percent >= 0 && percent <= 100) {
-        *out = -percent;
-        return true;
-    }
-    *out = 0;
-    return strcasecmp(text, "none") == 0 ||
-           (read_with_unit(text, size_units, sizeof size_units / sizeof *size_units, out) &&
-            *out >= 0);
+    int64_t percent;
+    bool is_share = read_percent(text, 0, &percent);
+    *out = is_share ? -percent : 0;
+    return is_share || strcasecmp(text, "none") == 0 || (read_bytes(text, out) && *out >= 0);
 }
 
 static bool read_time(const char *text, int64_t *out) {

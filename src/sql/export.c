@@ -203,7 +203,9 @@ static int spawn(job *j, const int fds[3], ra_error *err) {
     ssize_t n = readlink("/proc/self/exe", path, sizeof path - sizeof "remote-arrow-sql");
     path[n > 0 ? n : 0] = 0;
     char *end = strrchr(path, '/');
-    strcpy(end ? end + 1 : path, "remote-arrow-sql");
+    if (!end)
+        RA_FAIL(err, UNAVAILABLE, "the folder of the SQL worker cannot be found");
+    strcpy(end + 1, "remote-arrow-sql");
     char *argv[] = {path, j->export->is_csv ? "csv" : "parquet", NULL};
     char *environment[] = {NULL};
     posix_spawn_file_actions_t actions;

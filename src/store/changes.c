@@ -39,10 +39,10 @@ static int keep(ra_transaction *t, ra_request *request, ra_error *err) {
     ra_flight *flight;
     RA_TRY(ra_state_get(&t->state, request->change.flight_id, &flight, err));
     bool is_kept = flight->kind == RA_KIND_DATASET;
-    if (!is_kept)
+    if (!is_kept) {
         RA_TRY(ra_store_check_disk(t->catalog->store, 0, err));
-    if (!is_kept)
         RA_TRY(ra_change_keep_flight(t, flight, &flight, err));
+    }
     ra_request_answer(request, flight, is_kept);
     return 0;
 }

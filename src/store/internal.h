@@ -31,9 +31,5 @@ struct ra_store {
 
 // Notes a failed fsync: the store is read-only from now on; logs it once.
 void ra_store_sync_failed(ra_store *store, const ra_error *why);
-// UNAVAILABLE after a failed fsync, READ_ONLY with --read-only.
-RA_MUST int ra_store_check_writable(ra_store *store, ra_error *err);
-// DISK_FULL with the sizes when `bytes` more would go below the reserve or over the quota.
-RA_MUST int ra_store_check_disk(ra_store *store, int64_t bytes, ra_error *err);
 
 #endif

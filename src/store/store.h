@@ -33,6 +33,12 @@ void ra_store_settle(ra_store *store);
 // must have been released.
 void ra_store_close(ra_store *store);
 
+// UNAVAILABLE after a failed fsync, READ_ONLY with --read-only.
+RA_MUST int ra_store_check_writable(ra_store *store, ra_error *err);
+// DISK_FULL with the sizes when `bytes` more would go below the reserve or over the quota. Asks the
+// file system: not on I/O threads.
+RA_MUST int ra_store_check_disk(ra_store *store, int64_t bytes, ra_error *err);
+
 typedef enum { RA_KIND_DATASET, RA_KIND_RESULT } ra_kind;
 
 // A version of a Flight. Immutable, shared.

@@ -6,11 +6,8 @@
 #include "wire/builtin.h"
 #include "wire/wire.h"
 
-static const double bounds[] = {
-#define X(bound) bound,
-    RA_WIRE_BUCKETS(X)
-#undef X
-};
+static const double bounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+                                0.25,  0.5,    1,     2.5,  10,    60,   600};
 _Static_assert(sizeof bounds / sizeof *bounds == RA_WIRE_N_BUCKETS - 1, "the last one is +Inf");
 
 const double *ra_wire_bounds(void) {

@@ -6,12 +6,6 @@
 
 #include "wire/server.h"
 
-// Upper bounds of the histogram's buckets in seconds, without +Inf: RA_WIRE_BUCKET(bound).
-#define RA_WIRE_BUCKETS(X)                                                                    \
-    X(0.001)                                                                                  \
-    X(0.0025) X(0.005) X(0.01) X(0.025) X(0.05) X(0.1) X(0.25) X(0.5) X(1) X(2.5) X(10) X(60) \
-        X(600)
-
 struct ra_method_stats {
     const ra_method *method;  // NULL: methods that there are not
     atomic_int_least64_t started, received, sent, sum_ns;

@@ -4,7 +4,7 @@
 
 #include "base/os.h"
 
-enum { NULLABLE = 2, MAX_BUFFERS = 3, EXTRA_FORMAT_BYTES = 32 };
+enum { NULLABLE = 2, MAX_BUFFERS = 3, FORMAT_BYTES = 8 };
 
 static const char *const formats[RA_N_TYPES] = {
     [RA_TYPE_BOOL] = "b",       [RA_TYPE_INT8] = "c",   [RA_TYPE_UINT8] = "C",
@@ -44,23 +44,19 @@ static char *copy_text(ra_str text) {
 }
 
 static char *print_format(const ra_field *field) {
-    size_t bytes = EXTRA_FORMAT_BYTES + field->timezone.len;
-    char *format = ra_malloc(bytes);
+    char *format = ra_malloc(FORMAT_BYTES);
     if (!format)
         return NULL;
     if (field->type == RA_TYPE_TIMESTAMP)
-        snprintf(format, bytes, "ts%c:%.*s", "smun"[field->unit], (int)field -> timezone.len,
-                 field->timezone.len ? field->timezone.data : "");
-    else if (field->type == RA_TYPE_DECIMAL128)
-        snprintf(format, bytes, "d:%d,%d", field->precision, field->scale);
+        snprintf(format, FORMAT_BYTES, "ts%c:", "smun"[field->unit]);
     else
-        snprintf(format, bytes, "%s", formats[field->type]);
+        snprintf(format, FORMAT_BYTES, "%s", formats[field->type]);
     return format;
 }
 
 static int fill_field(const ra_field *field, struct ArrowSchema *out, ra_error *err) {
-    if (field->is_dictionary || (!formats[field->type] && field->type != RA_TYPE_TIMESTAMP &&
-                                 field->type != RA_TYPE_DECIMAL128))
+    if (field->is_dictionary || field->has_timezone ||
+        (!formats[field->type] && field->type != RA_TYPE_TIMESTAMP))
         RA_FAIL(err, TYPE_ERROR, "column '%.*s' has a type that no file can hold",
                 RA_STR_ARG(field->name));
     *out = (struct ArrowSchema){.format = print_format(field),

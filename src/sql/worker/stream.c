@@ -54,12 +54,6 @@ int ra_stream_open(int fd, ra_stream *out, ra_error *err) {
     return rc;
 }
 
-void ra_stream_close(ra_stream *stream) {
-    if (stream->decoder)
-        ra_ipc_decoder_free(stream->decoder);
-    stream->decoder = NULL;
-}
-
 static int read_body(ra_stream *stream, const ra_blob *message, ra_batch **out, ra_error *err) {
     ra_ipc_header header;
     ra_blob *body = NULL;

@@ -9,9 +9,8 @@ typedef struct {
     ra_ipc_decoder *decoder;
 } ra_stream;
 
-// Reads the schema. MALFORMED_ARROW, IO_ERROR, OUT_OF_MEMORY.
+// Reads the schema. MALFORMED_ARROW, IO_ERROR, OUT_OF_MEMORY. What it holds goes with the process.
 RA_MUST int ra_stream_open(int fd, ra_stream *out, ra_error *err);
-void ra_stream_close(ra_stream *stream);
 // The next batch, a reference, or NULL at the stream's end mark. A stream that ends without one was
 // cut: IO_ERROR.
 RA_MUST int ra_stream_next(ra_stream *stream, ra_batch **out, ra_error *err);
