@@ -28,6 +28,26 @@ def test_as_many_versions_are_kept_as_asked(make_server: MakeServer) -> None:
             remote.get(by_name("t", 2))
 
 
+def test_many_small_appends_become_few_batches_of_the_same_rows(make_server: MakeServer) -> None:
+    server = make_server("--keep-versions", "3")
+    parts = [pa.table({"n": range(i, i + 5), "s": [str(i)] * 5}) for i in range(0, 1500, 5)]
+    with Remote(server.uri) as remote:
+        remote.upload(parts[0], "t")
+        for part in parts[1:]:
+            remote.upload(part, "t", if_exists="append")
+        until = time.monotonic() + 20
+        while (table := remote.get(by_name("t"))).column(0).num_chunks > 80:
+            assert time.monotonic() < until
+        assert table.equals(pa.concat_tables(parts))
+        versions = remote.action("versions", name="t")["versions"]
+        assert [v["version"] for v in versions] == [298, 299, 300]
+        assert remote.get(by_name("t", 298)).equals(pa.concat_tables(parts[:298]))
+    server.restart()
+    with Remote(server.uri) as remote:
+        assert remote.get(by_name("t")).equals(pa.concat_tables(parts))
+        assert len(list(server.data_dir.glob(".remote-arrow/segments/*"))) < 200
+
+
 def wait_until_gone(remote: Remote, number: int) -> None:
     """Returns when Flight `number` is no longer known; fails after 20 s."""
     until = time.monotonic() + 20

@@ -10,6 +10,7 @@
 #include "base/thread.h"
 #include "store/catalog_load.h"
 #include "store/catalog_schema.h"
+#include "store/compaction.h"
 #include "store/record.h"
 #include "store/recovery.h"
 #include "store/transaction.h"
@@ -77,9 +78,56 @@ static void answer(ra_request *request) {
     ra_request_free(request);
 }
 
+static void forget_answer(void *context, ra_change_result *result) {
+    (void)context;
+    (void)result;
+}
+
+// Asks for a change that nobody waits for. Without memory for it there will be another occasion.
+static void ask_myself(ra_catalog *catalog, const ra_change *change, ra_change_done done) {
+    ra_error ignored;
+    ra_request *request;
+    if (ra_request_new(catalog, change, done, catalog, &request, &ignored) != 0)
+        return done(catalog, &(ra_change_result){.err = ignored});
+    pthread_mutex_lock(&catalog->lock);
+    queue_push(&catalog->queue, request);
+    pthread_mutex_unlock(&catalog->lock);
+}
+
+static void consider_compaction(ra_catalog *catalog, ra_flight *flight, ra_version *version);
+
+// Appends came meanwhile: there may be enough to go on.
+static void compaction_done(void *context, ra_change_result *result) {
+    ra_catalog *catalog = context;
+    catalog->compacting = false;
+    if (result->err.code != RA_OK)
+        ra_log(RA_LOG_WARNING, "store", "the parts of a table were not merged: %s",
+               result->err.message);
+    else if (!result->reused)
+        consider_compaction(catalog, result->flight, result->version);
+    ra_flight_unref(result->flight);
+    ra_version_unref(result->version);
+}
+
+static void consider_compaction(ra_catalog *catalog, ra_flight *flight, ra_version *version) {
+    int first;
+    if (catalog->compacting || ra_version_is_failed(version) ||
+        !ra_compaction_find(version->content, &first))
+        return;
+    ra_change change = {.change = RA_CHANGE_COMPACT,
+                        .flight_id = flight->id,
+                        .kind = flight->kind,
+                        .content = version->content};
+    catalog->compacting = true;
+    ask_myself(catalog, &change, compaction_done);
+}
+
 static void finish_request(ra_request *request) {
     request->answered = true;
     ra_audit_log(request);
+    const ra_change_result *result = &request->result;
+    if (request->change.change == RA_CHANGE_PUBLISH && result->err.code == RA_OK)
+        consider_compaction(request->catalog, result->flight, result->version);
     if (request->n_released > 0)
         send_away(request);
     else
@@ -163,7 +211,7 @@ static void run_requests(ra_catalog *catalog, ra_request_queue *taken) {
     for (ra_request *r; (r = queue_pop(taken));) {
         if (r->answered || r->result.err.code != 0)
             answer(r);
-        else if (ra_request_needs_sync(r, &catalog->snapshot->state))
+        else if (ra_request_needs_work(r, &catalog->snapshot->state))
             send_away(r);
         else
             queue_push(&group, r);
@@ -238,24 +286,12 @@ static void restore_reserve(ra_catalog *catalog) {
     ra_reserve_make(catalog);
 }
 
-static void forget_answer(void *context, ra_change_result *result) {
-    (void)context;
-    (void)result;
-}
-
-// Without memory for it the result stays until the next look.
 static void expire(ra_catalog *catalog, const ra_flight *flight) {
     ra_change change = {.change = RA_CHANGE_DELETE,
                         .flight_id = flight->id,
                         .if_expired = true,
                         .caller = RA_STR("server")};
-    ra_error ignored;
-    ra_request *request;
-    if (ra_request_new(catalog, &change, forget_answer, NULL, &request, &ignored) != 0)
-        return;
-    pthread_mutex_lock(&catalog->lock);
-    queue_push(&catalog->queue, request);
-    pthread_mutex_unlock(&catalog->lock);
+    ask_myself(catalog, &change, forget_answer);
 }
 
 // What is due besides requests.

@@ -2,9 +2,9 @@
 //
 // Requests queue up; the thread takes all there are, runs each in a savepoint of one transaction,
 // commits, publishes the new snapshot and answers. A request that only adds an unnamed result is
-// answered from memory and written a moment later (`unwritten`). One that has to sync or remove
-// files is *away* on a helper thread meanwhile, so that others need not wait for it. (Not on the
-// store's workers: all of those may be waiting for an answer.)
+// answered from memory and written a moment later (`unwritten`). One that has to sync, merge or
+// remove files is *away* on a helper thread meanwhile, so that others need not wait for it. (Not on
+// the store's workers: all of those may be waiting for an answer.)
 #ifndef RA_STORE_CATALOG_H
 #define RA_STORE_CATALOG_H
 
@@ -29,11 +29,12 @@ typedef struct ra_request {
     ra_change_done done;
     void *context;
     ra_change_result result;
-    bool synced;    // its contents were synced away
+    bool was_away;  // its contents were synced or merged
     bool answered;  // everything is done but the answer
     bool remakes;   // a result that is there, but damaged: see ra_request_is_lazy
     int n_contents;
     ra_content **contents;  // references, to be synced
+    ra_content *merged;     // compact: the parts that take the place of small ones
     int n_released;
     int released_capacity;
     ra_segment **released;  // references to segments of what it removed
@@ -81,6 +82,7 @@ struct ra_catalog {
     bool reserve_released;
     int64_t expiry_due_ns;   // when expired results are to be looked for; INT64_MAX = never
     int64_t next_expiry_id;  // the Flight to go on with
+    bool compacting;         // a compaction is on its way; one at a time
 };
 
 // Opens the catalog of `store`: checks its format, recovers, loads all Flights; then starts the
@@ -104,10 +106,10 @@ void ra_request_answer(ra_request *request, ra_flight *flight, bool reused);
 void ra_request_forget(ra_request *request);
 // Remembers the segments of `content`, which is being removed. OUT_OF_MEMORY.
 RA_MUST int ra_request_release(ra_request *request, const ra_content *content, ra_error *err);
-// Collects the contents that must be synced before the request may commit, as `state` has it; true
-// when there are any. OUT_OF_MEMORY is left to the request's own run.
-bool ra_request_needs_sync(ra_request *request, const ra_state *state);
-// What a request does away: syncs its contents, or counts and removes files. Any thread.
+// Whether files must be worked on before the request may commit, as `state` has it: collects the
+// contents to be synced. OUT_OF_MEMORY is left to the request's own run.
+bool ra_request_needs_work(ra_request *request, const ra_state *state);
+// What a request does away: syncs or merges contents, or counts and removes files. Any thread.
 void ra_request_work(ra_request *request);
 
 // When the next look at expired results is due, counted from now.

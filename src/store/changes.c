@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/os.h"
+#include "store/compaction.h"
 #include "store/record.h"
 #include "store/rows.h"
 
@@ -181,6 +182,8 @@ int ra_change_run(ra_transaction *t, ra_request *request, ra_error *err) {
             return ra_change_clear(t, request, err);
         case RA_CHANGE_LEGACY_COMMAND:
             return set_legacy_command(t, request, err);
+        case RA_CHANGE_COMPACT:
+            return ra_compaction_commit(t, request, err);
     }
     RA_FAIL(err, INTERNAL, "unknown change %d", (int)request->change.change);
 }

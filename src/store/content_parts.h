@@ -19,6 +19,10 @@ RA_MUST int ra_part_list_add(ra_part_list *list, ra_segment *segment, int first_
 // Adds all parts of a content.
 RA_MUST int ra_part_list_add_content(ra_part_list *list, const ra_content *content, ra_error *err);
 
+// Adds batches [first, end) of a content to a writer, with their app_metadata. Worker thread.
+RA_MUST int ra_content_write_batches(ra_content *content, int64_t first, int64_t end,
+                                     ra_writer *writer, ra_error *err);
+
 // A content of the list, which is empty afterwards, also after an error.
 RA_MUST int ra_content_from_list(ra_store *store, ra_schema *schema, ra_part_list *list,
                                  bool combined, ra_content **out, ra_error *err);

@@ -120,13 +120,18 @@ static int write_batch(ra_content *content, int64_t i, ra_writer *writer, ra_err
     return rc;
 }
 
+int ra_content_write_batches(ra_content *content, int64_t first, int64_t end, ra_writer *writer,
+                             ra_error *err) {
+    for (int64_t i = first; i < end; i++)
+        RA_TRY(write_batch(content, i, writer, err));
+    return 0;
+}
+
 // Writes a view as a content of its own, whose batches are within the limit.
 static int materialise(ra_content *view, ra_content **out, ra_error *err) {
     ra_writer *writer;
     RA_TRY(ra_writer_new(view->store, view->schema, RA_WRITE_RESULT, &writer, err));
-    int rc = 0;
-    for (int64_t i = 0; i < view->n_batches && rc == 0; i++)
-        rc = write_batch(view, i, writer, err);
+    int rc = ra_content_write_batches(view, 0, view->n_batches, writer, err);
     if (rc == 0)
         rc = ra_writer_finish(writer, out, err);
     ra_writer_free(writer);

@@ -8,7 +8,7 @@
 #include "store/catalog.h"
 #include "store/testing_compare.h"
 
-enum { SECONDS = 20, STRIDE = 16, LOG_PAGES = 24 };
+enum { SECONDS = 20, STRIDE = 16, LOG_PAGES = 24, COMPACT_PARTS = 4 };
 
 static char case_text[160];  // what is tried, for whoever sees an abort
 
@@ -20,6 +20,7 @@ static void print_case(int signal_number) {
 
 // With a short log, the catalog file itself is written again and again.
 static void open_store(story *s) {
+    s->t.compact_parts = COMPACT_PARTS;
     story_open(s);
     ra_error err;
     char text[64];
@@ -111,6 +112,19 @@ static void make_versions_and_groups(story *s) {
     assert_world(s);
 }
 
+static void append_until_compacted(story *s) {
+    ra_schema *schema = testing_random_schema(s->seed++, 4, 1);
+    for (int i = 0; i < 2 * COMPACT_PARTS + 1; i++) {
+        story_grow(s, "grown", story_more(s, schema, 1, 3));
+        ra_store_settle(s->t.store);
+    }
+    ra_schema_unref(schema);
+    ra_content *content = content_of(s, story_named(&s->now, "grown")->id);
+    assert_true(content->n_parts < COMPACT_PARTS);
+    ra_content_unref(content);
+    assert_world(s);
+}
+
 static story_table *make_large(story *s) {
     static const ra_type_id types[] = {RA_TYPE_INT64, RA_TYPE_UINT64};
     ra_error err;
@@ -164,6 +178,7 @@ static void tell(story *s) {
     make_results_durable(s);
     close_and_open(s);
     make_versions_and_groups(s);
+    append_until_compacted(s);
     fail_and_go_on(s);
     clear_and_begin_again(s);
     close_and_open(s);

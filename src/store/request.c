@@ -1,7 +1,7 @@
 #include <stdlib.h>
 
 #include "base/os.h"
-#include "store/catalog.h"
+#include "store/compaction.h"
 
 static void copy_text(char **at, ra_str *text) {
     if (text->len > 0)
@@ -49,6 +49,7 @@ void ra_request_free(ra_request *request) {
         ra_segment_unref(request->released[i]);
     ra_free(request->released);
     ra_content_unref(request->change.content);
+    ra_content_unref(request->merged);
     ra_flight_unref(request->result.flight);
     ra_version_unref(request->result.version);
     ra_free(request);
@@ -115,12 +116,17 @@ static bool is_durable_publish(const ra_request *request, const ra_state *state)
     return flight && flight->kind == RA_KIND_DATASET;
 }
 
-bool ra_request_needs_sync(ra_request *request, const ra_state *state) {
+bool ra_request_needs_work(ra_request *request, const ra_state *state) {
+    if (request->change.change == RA_CHANGE_COMPACT) {
+        bool has_merged = request->was_away;
+        request->was_away = true;
+        return !has_merged;
+    }
     const ra_flight *keep = find_result_to_keep(request, state);
     bool publish = is_durable_publish(request, state);
-    if (!request->catalog->store->options.durable || request->synced || (!keep && !publish))
+    if (!request->catalog->store->options.durable || request->was_away || (!keep && !publish))
         return false;
-    request->synced = true;
+    request->was_away = true;
     size_t capacity = (keep ? (size_t)keep->n_versions : 0) + 1;
     request->contents = ra_malloc(capacity * sizeof(ra_content *));
     if (!request->contents)
@@ -173,7 +179,9 @@ void ra_request_work(ra_request *request) {
     }
     ra_error err;
     ra_error_init(&err);
-    if (sync_contents(request, &err) != 0)
+    int rc = request->change.change == RA_CHANGE_COMPACT ? ra_compaction_work(request, &err)
+                                                         : sync_contents(request, &err);
+    if (rc != 0)
         request->result.err = err;
     drop_contents(request);
 }

@@ -69,10 +69,20 @@ static int insert_version(ra_transaction *t, const ra_flight *flight, const ra_v
     return rc;
 }
 
-static int delete_version(ra_transaction *t, const ra_flight *flight, const ra_version *version,
-                          ra_error *err) {
-    RA_TRY(RA_SQL_RUN(t->sql, err, DELETE_VERSION, ra_sql_int(flight->row),
-                      ra_sql_int(version->number)));
+// A version that was compacted has its number, and row, from a new record.
+static bool has_number(const ra_flight *flight, int64_t number) {
+    for (int i = 0; flight && i < flight->n_versions; i++) {
+        if (flight->versions[i]->number == number)
+            return true;
+    }
+    return false;
+}
+
+static int delete_version(ra_transaction *t, const ra_flight *old, const ra_flight *new,
+                          const ra_version *version, ra_error *err) {
+    if (!has_number(new, version->number))
+        RA_TRY(RA_SQL_RUN(t->sql, err, DELETE_VERSION, ra_sql_int(old->row),
+                          ra_sql_int(version->number)));
     return ra_transaction_count(t, version->content, -1, true, err);
 }
 
@@ -92,7 +102,7 @@ static int write_versions(ra_transaction *t, const ra_flight *old, const ra_flig
     }
     for (int i = 0; old && i < old->n_versions; i++) {
         if (!has_version(new, old->versions[i]))
-            RA_TRY(delete_version(t, old, old->versions[i], err));
+            RA_TRY(delete_version(t, old, new, old->versions[i], err));
     }
     return 0;
 }

@@ -124,6 +124,8 @@ int ra_store_open(const ra_store_options *options, ra_store **out, ra_error *err
     store->options = *options;
     if (store->options.keep_versions == 0)
         store->options.keep_versions = RA_KEEP_VERSIONS;
+    if (store->options.compact_parts == 0)
+        store->options.compact_parts = RA_COMPACT_PARTS;
     store->lock_fd = -1;
     int rc = open_parts(store, err);
     if (rc != 0) {

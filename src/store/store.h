@@ -7,7 +7,7 @@
 #include "base/workers.h"
 #include "store/content.h"
 
-enum { RA_KEEP_VERSIONS = 10, RA_MAX_KEEP_VERSIONS = 1000 };
+enum { RA_KEEP_VERSIONS = 10, RA_MAX_KEEP_VERSIONS = 1000, RA_COMPACT_PARTS = 64 };
 
 typedef struct {
     const char *data_dir;
@@ -18,6 +18,7 @@ typedef struct {
     int64_t disk_reserve_bytes;
     int64_t disk_quota_bytes;
     int keep_versions;      // of a Flight, 1 … RA_MAX_KEEP_VERSIONS; 0: RA_KEEP_VERSIONS
+    int compact_parts;      // small ones at a table's end that are merged; 0: RA_COMPACT_PARTS
     int64_t result_ttl_ns;  // unnamed results go so long after their last use; 0: never
     ra_budget *budget;      // memory of writers, merged dictionaries …
     ra_workers *workers;
@@ -138,19 +139,20 @@ typedef enum {
     RA_CHANGE_RENAME,  // `name` becomes the Flight's only name; REPLACE takes it from who has it
     RA_CHANGE_KEEP,    // a result becomes a dataset: its segments are synced first
     RA_CHANGE_UNKEEP,
-    RA_CHANGE_CLEAR,          // one event, without a Flight
-    RA_CHANGE_LEGACY_COMMAND  // remembers `legacy_command` if the Flight has none
+    RA_CHANGE_CLEAR,           // one event, without a Flight
+    RA_CHANGE_LEGACY_COMMAND,  // remembers `legacy_command` if the Flight has none
+    RA_CHANGE_COMPACT  // the catalog's own: the newest version gets the same rows in fewer parts
 } ra_change_kind;
 
 // A request to the catalog thread. Strings and objects are copied or referenced by the call.
 typedef struct {
     ra_change_kind change;
-    int64_t flight_id;       // delete, rename, keep, unkeep, legacy command
+    int64_t flight_id;       // delete, rename, keep, unkeep, legacy command, compact
     ra_str name;             // publish (may be empty), rename
     ra_if_exists if_exists;  // publish under a name that exists; rename: ERROR or REPLACE
     int64_t if_version;      // publish: required newest version of the named Flight; -1 = any
     ra_kind kind;            // publish
-    ra_content *content;     // publish; for append the rows to be added
+    ra_content *content;     // publish; for append the rows to be added; compact: what to compact
     ra_str caller;           // who asks: the creator of a new Flight; in the audit log
     ra_str lineage;
     ra_str legacy_command;

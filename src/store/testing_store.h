@@ -26,6 +26,7 @@ typedef struct {
     bool durable;
     bool read_only;
     int keep_versions;
+    int compact_parts;
     int64_t result_ttl_ns;
     int64_t disk_quota_bytes;
 } testing_store;
@@ -44,6 +45,7 @@ static inline int testing_try_open(testing_store *t, ra_error *err) {
                                 .disk_reserve_bytes = 0,
                                 .disk_quota_bytes = t->disk_quota_bytes,
                                 .keep_versions = t->keep_versions,
+                                .compact_parts = t->compact_parts,
                                 .result_ttl_ns = t->result_ttl_ns,
                                 .budget = &t->budget,
                                 .workers = t->workers};

@@ -20,6 +20,7 @@ typedef struct story_table {
     ra_batch **batches;
     char (*notes)[STORY_NOTE_BYTES];  // app_metadata of each
     bool as_received;                 // the same batches and notes, not only the same rows
+    bool may_be_compacted;            // then the hash is another one
     uint64_t hash[2];
 } story_table;
 
@@ -155,6 +156,7 @@ static inline story_table *story_random(story *s, int n, int64_t n_rows) {
 static inline story_table *story_join(story *s, const story_table *a, const story_table *b) {
     story_table *table = story_new_table(s, a->schema, a->n + b->n);
     table->as_received = a->as_received && b->as_received;
+    table->may_be_compacted = b->may_be_compacted;
     for (int i = 0; i < table->n; i++) {
         const story_table *from = i < a->n ? a : b;
         int j = i < a->n ? i : i - a->n;
@@ -282,6 +284,14 @@ static inline int64_t story_publish(story *s, const char *name, ra_kind kind,
 
 static inline int64_t story_upload(story *s, const char *name, story_table *table) {
     return story_publish(s, name, RA_KIND_DATASET, RA_IF_EXISTS_ERROR, table);
+}
+
+// One more append, or the first, of a table of so many that it is compacted.
+static inline void story_grow(story *s, const char *name, story_table *more) {
+    more->as_received = false;
+    more->may_be_compacted = true;
+    story_publish(s, name, RA_KIND_DATASET,
+                  story_named(&s->now, name) ? RA_IF_EXISTS_APPEND : RA_IF_EXISTS_ERROR, more);
 }
 
 static inline int64_t story_compute(story *s, story_table *table) {

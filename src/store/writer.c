@@ -23,6 +23,7 @@ int ra_writer_new(ra_store *store, ra_schema *schema, ra_write_kind kind, ra_wri
     writer->schema = ra_schema_ref(schema);
     writer->kind = kind;
     writer->budget = store->options.budget;
+    writer->max_generations = RA_MAX_DICTIONARY_GENERATIONS;
     ra_ipc_encoded_init(&writer->encoded);
     size_t n = (size_t)schema->n_dictionaries;
     writer->dictionaries = ra_calloc(n, sizeof *writer->dictionaries);
@@ -68,6 +69,13 @@ int64_t ra_writer_bytes(const ra_writer *writer) {
 void ra_writer_set_budget(ra_writer *writer, ra_budget *budget) {
     ra_assert(writer->charged_bytes == 0);
     writer->budget = budget;
+}
+
+void ra_writer_merge_all(ra_writer *writer, bool unify) {
+    ra_assert(writer->n_rows == 0);
+    writer->merges_all = true;
+    if (unify)
+        writer->max_generations = 1;
 }
 
 int ra_writer_charge(ra_writer *writer, int64_t bytes, ra_error *err) {

@@ -31,6 +31,8 @@ struct ra_writer {
     ra_schema *schema;
     ra_write_kind kind;
     bool failed;
+    bool merges_all;            // not only floods of tiny batches
+    int max_generations;        // of dictionaries; further ones are unified
     int64_t n_rows;             // added
     int64_t body_bytes;         // in files
     ra_schema *checked_schema;  // another schema that is known to have equal types
@@ -60,6 +62,10 @@ struct ra_writer {
     ra_budget *budget;      // of what is held back
     int64_t charged_bytes;  // to it
 };
+
+// Merges all neighbours without app_metadata to batches of about 1 MiB, however few there are; with
+// `unify`, their dictionaries too. Before the first batch.
+void ra_writer_merge_all(ra_writer *writer, bool unify);
 
 // First stage. Takes references of both; `app_metadata` may be NULL.
 RA_MUST int ra_writer_pass_dictionaries(ra_writer *writer, ra_batch *batch, ra_blob *app_metadata,

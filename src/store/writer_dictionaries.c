@@ -338,7 +338,7 @@ int ra_writer_pass_dictionaries(ra_writer *writer, ra_batch *batch, ra_blob *app
         RA_TRY(compare_incoming(writer, &result, err));
     if (result == SAME_OBJECTS)
         return ra_writer_merge(writer, batch, app_metadata, err);
-    if (result == OTHERS && writer->n_generations >= RA_MAX_DICTIONARY_GENERATIONS)
+    if (result == OTHERS && writer->n_generations >= writer->max_generations)
         return hold(writer, batch, app_metadata, err);
     if (result == OTHERS)
         RA_TRY(begin_generation(writer, err));

@@ -65,12 +65,16 @@ static int store_joined(ra_writer *writer, ra_error *err) {
     return rc;
 }
 
+static bool is_long_enough(const ra_writer *writer) {
+    return writer->merges_all || writer->run_length >= RA_WRITER_RUN;
+}
+
 // Stores what is held; the run goes on.
 static int store_held(ra_writer *writer, ra_error *err) {
     int n = writer->n_merged + writer->n_tiny;
     if (n > 0)
-        RA_TRY(n > 1 && writer->run_length >= RA_WRITER_RUN ? store_joined(writer, err)
-                                                            : store_each(writer, err));
+        RA_TRY(n > 1 && is_long_enough(writer) ? store_joined(writer, err)
+                                               : store_each(writer, err));
     clear(writer);
     return 0;
 }
@@ -121,8 +125,9 @@ static int hold(ra_writer *writer, ra_batch *batch, ra_error *err) {
     writer->run_length++;
     if (writer->n_tiny == RA_WRITER_RUN)
         RA_TRY(fold_tiny(writer, err));
-    if (writer->run_length >= RA_WRITER_RUN &&
-        (writer->merged_bytes >= MERGED_BYTES || writer->n_merged == RA_WRITER_RUN))
+    bool is_full = writer->merged_bytes >= MERGED_BYTES || writer->n_merged == RA_WRITER_RUN ||
+                   (writer->merges_all && writer->tiny_bytes >= MERGED_BYTES);
+    if (is_full && is_long_enough(writer))
         RA_TRY(store_held(writer, err));
     return 0;
 }
@@ -134,7 +139,8 @@ int ra_writer_flush_merge(ra_writer *writer, ra_error *err) {
 }
 
 int ra_writer_merge(ra_writer *writer, ra_batch *batch, ra_blob *app_metadata, ra_error *err) {
-    if (!app_metadata && ra_batch_body_bytes(batch) < TINY_BYTES && batch->n_rows < INT32_MAX)
+    int64_t limit = writer->merges_all ? MERGED_BYTES / 2 : TINY_BYTES;
+    if (!app_metadata && ra_batch_body_bytes(batch) < limit && batch->n_rows < INT32_MAX)
         return hold(writer, batch, err);
     RA_TRY(ra_writer_flush_merge(writer, err));
     return ra_writer_store(writer, batch, app_metadata, err);
