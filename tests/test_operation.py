@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.flight as flight
 import pytest
 
 from conftest import MakeServer
@@ -96,3 +101,165 @@ def test_port_variable_of_a_service_link_is_ignored(make_server: MakeServer) -> 
     server = make_server(env=link)
     with Remote(server.uri) as remote:
         assert remote.flights() == []
+
+
+def wait_until(happened: Callable[[], object], timeout_s: float = 10.0) -> None:
+    """Fails when it has not happened in time."""
+    deadline = time.monotonic() + timeout_s
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def reload(server: Server) -> None:
+    """SIGHUP, until the log tells what came of it."""
+    before = server.log.count("read again") + server.log.count("as they were")
+    os.kill(server.pid, signal.SIGHUP)
+    wait_until(lambda: server.log.count("read again") + server.log.count("as they were") > before)
+
+
+def is_let_in(server: Server, token: str) -> bool:
+    """Whether a call with the token is answered, on a connection of its own."""
+    with Remote(server.uri, token=token) as remote:
+        try:
+            remote.flights()
+        except flight.FlightUnauthenticatedError:
+            return False
+    return True
+
+
+def test_sighup_changes_the_tokens_and_no_call_is_dropped(
+    make_server: MakeServer, tmp_path: Path
+) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("old\n")
+    server = make_server("--token-file", str(tokens))
+    with Remote(server.uri, token="old") as remote:
+        writer, _ = remote.client.do_put(by_name("t"), SMALL.schema, options=remote.options())
+        writer.write_table(SMALL)
+        tokens.write_text("new\nnewer\n")
+        reload(server)
+        assert not is_let_in(server, "old")
+        assert is_let_in(server, "new") and is_let_in(server, "newer")
+        with pytest.raises(flight.FlightUnauthenticatedError):
+            remote.flights()  # also on a connection that was let in before
+        writer.write_table(SMALL)
+        writer.close()
+    with Remote(server.uri, token="new") as remote:
+        assert remote.get(by_name("t")).equals(pa.concat_tables([SMALL, SMALL]))
+
+
+@pytest.mark.parametrize("broken", ["", "# only a comment\n", None, "x" * (1 << 20) + "\n"])
+def test_broken_token_file_keeps_the_old_tokens(
+    make_server: MakeServer, tmp_path: Path, broken: str | None
+) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("old\n")
+    server = make_server("--token-file", str(tokens))
+    tokens.unlink()
+    if broken is not None:
+        tokens.write_text(broken + "#" if len(broken) > 100 else broken)
+    reload(server)
+    assert "ERROR server: the tokens stay as they were" in server.log
+    assert is_let_in(server, "old")
+    assert not is_let_in(server, "x")
+
+
+def test_log_level_is_read_again_from_its_file(make_server: MakeServer, tmp_path: Path) -> None:
+    level = tmp_path / "level"
+    server = make_server("--log-level-file", str(level))
+
+    def is_logged(name: str) -> bool:
+        with Remote(server.uri) as remote:
+            remote.upload(SMALL, name)
+            remote.action("delete", name=name)  # answered when the upload has been logged
+        return f'name="{name}"' in server.log
+
+    assert is_logged("at-info")
+    level.write_text("  warning\n")
+    os.kill(server.pid, signal.SIGHUP)
+    wait_until(lambda: not is_logged(f"try-{time.monotonic_ns()}"))
+    level.write_text("loud\n")
+    os.kill(server.pid, signal.SIGHUP)
+    wait_until(lambda: "the log level stays as it was" in server.log)
+    assert "'loud' is no log level" in server.log
+    assert not is_logged("still-at-warning")
+    level.unlink()
+    reload(server)
+    assert is_logged("at-info-again")
+
+
+def test_wrong_log_level_file_is_told_at_start(tmp_path: Path) -> None:
+    level = tmp_path / "level"
+    level.write_text("loud\n")
+    folder = str(tmp_path / "data")
+    code, log = refused_start("--data-dir", folder, "--log-level-file", str(level))
+    assert code == 2
+    assert_one_clear_line(log, str(level), "loud")
+
+
+class Manager:
+    """What a service manager's socket hears."""
+
+    def __init__(self, address: str) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(address.replace("@", "\0", 1) if address.startswith("@") else address)
+        self.socket.settimeout(10)
+
+    def next(self) -> dict[str, str]:
+        """The assignments of the next datagram."""
+        text = self.socket.recv(4096).decode()
+        return dict(line.split("=", 1) for line in text.splitlines())
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Manager, str]]:
+    """A manager's socket and its address."""
+    address = str(tmp_path / "notify") if request.param == "path" else f"@ra-test-{os.getpid()}"
+    listening = Manager(address)
+    yield listening, address
+    listening.socket.close()
+
+
+def test_service_manager_hears_ready_reload_and_stop(
+    make_server: MakeServer, manager: tuple[Manager, str]
+) -> None:
+    listening, address = manager
+    server = make_server("--drain-timeout", "3s", env={"NOTIFY_SOCKET": address})
+    assert listening.next()["READY"] == "1"
+    before_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    os.kill(server.pid, signal.SIGHUP)
+    said = listening.next()
+    after_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    assert said["RELOADING"] == "1"
+    assert before_us <= int(said["MONOTONIC_USEC"]) <= after_us
+    assert listening.next()["READY"] == "1"
+    server.stop()
+    said = listening.next()
+    assert said["STOPPING"] == "1"
+    assert int(said["EXTEND_TIMEOUT_USEC"]) > 3_000_000
+    listening.socket.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        listening.next()
+
+
+@pytest.mark.parametrize("address", ["", "relative", "/nonexistent/socket", "@nobody", "/" + "x" * 200])
+def test_server_runs_without_a_manager_that_listens(make_server: MakeServer, address: str) -> None:
+    server = make_server(env={"NOTIFY_SOCKET": address})
+    with Remote(server.uri) as remote:
+        assert remote.flights() == []
+
+
+def test_sighup_while_stopping_does_not_end_it_sooner(make_server: MakeServer) -> None:
+    server = make_server()
+    with Remote(server.uri) as remote:
+        writer, _ = remote.client.do_put(by_name("t"), SMALL.schema, options=remote.options())
+        writer.write_table(SMALL)
+        os.kill(server.pid, signal.SIGTERM)
+        wait_until(lambda: "stopping: terminated" in server.log)
+        os.kill(server.pid, signal.SIGHUP)
+        writer.write_table(SMALL)
+        writer.close()
+        assert remote.trailers["remote-arrow-flight"]
+    server.wait()
+    assert "stopping now" not in server.log

@@ -13,9 +13,13 @@
 #include "base/os.h"
 #include "base/thread.h"
 #include "base/version.h"
+#include "server/notify.h"
+#include "server/reload.h"
 #include "server/server.h"
 
 enum { EXIT_USAGE = 2, HELP_CEILING = 64 * 1024 };
+// What stopping may take beyond the drain: jobs, the catalog's last commit.
+enum { CLOSE_MS = 30000 };
 // The draining thread's word to the main thread that it is done.
 enum { DRAINED = SIGUSR1 };
 
@@ -46,6 +50,7 @@ static void block_signals(sigset_t *set) {
     sigemptyset(set);
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
     sigaddset(set, DRAINED);
     sigprocmask(SIG_BLOCK, set, NULL);
     signal(SIGPIPE, SIG_IGN);
@@ -86,7 +91,7 @@ static void *drain_main(void *server) {
     return NULL;
 }
 
-// Drains; another signal meanwhile closes all connections.
+// Drains; another signal to stop meanwhile closes all connections.
 static void drain(ra_server *server, const sigset_t *signals) {
     pthread_t thread;
     if (!ra_thread_start(&thread, "drain", drain_main, server)) {
@@ -94,12 +99,30 @@ static void drain(ra_server *server, const sigset_t *signals) {
         return;
     }
     while (!atomic_load(&is_drained)) {
-        if (wait_for_signal(signals) == DRAINED)  // or somebody else's
+        int number = wait_for_signal(signals);
+        if (number == DRAINED || number == SIGHUP)  // DRAINED may also be somebody else's
             continue;
         ra_log(RA_LOG_INFO, "server", "stopping now");
         ra_server_close_all(server);
     }
     pthread_join(thread, NULL);
+}
+
+static void reload(ra_server *server) {
+    ra_notify_reloading();
+    ra_server_reload(server);
+    ra_notify("READY=1\nSTATUS=serving");
+}
+
+// Serves until a signal asks to stop: its number.
+static int wait_for_stop(ra_server *server, const sigset_t *signals) {
+    for (;;) {
+        int number = wait_for_signal(signals);
+        if (number == SIGHUP)
+            reload(server);
+        else if (number != DRAINED)  // from somebody else
+            return number;
+    }
 }
 
 static int serve(const ra_options *options) {
@@ -108,6 +131,8 @@ static int serve(const ra_options *options) {
     ra_error err;
     ra_server *server;
     block_signals(&signals);
+    if (ra_reload_log(options, &err) != 0)
+        return fail(EXIT_USAGE, &err);
     raise_descriptor_limit();
     if (ra_server_start(options, stop_by_client, &asked, &server, &err) != 0)
         return fail(err.reason == RA_REASON_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILURE, &err);
@@ -115,10 +140,9 @@ static int serve(const ra_options *options) {
     printf("Server online: grpc+tcp://%s%s%s:%d\n", is_ipv6 ? "[" : "", options->host.text,
            is_ipv6 ? "]" : "", ra_server_port(server));
     fflush(stdout);
-    int number;
-    do
-        number = wait_for_signal(&signals);
-    while (number == DRAINED);               // from somebody else
+    ra_notify("READY=1\nSTATUS=serving");
+    int number = wait_for_stop(server, &signals);
+    ra_notify_stopping(options->drain_timeout.number + CLOSE_MS);
     (void)atomic_flag_test_and_set(&asked);  // a client that asks now comes second
     ra_log(RA_LOG_INFO, "server", "stopping: %s", number == SIGINT ? "interrupted" : "terminated");
     drain(server, &signals);
@@ -140,6 +164,5 @@ int main(int argc, char **argv) {
         printf("remote-arrow-server %s\n", RA_VERSION);
         return EXIT_SUCCESS;
     }
-    ra_log_set((ra_log_level)options.log_level.number, options.log_format.number == 1);
     return serve(&options);
 }

@@ -207,6 +207,11 @@ int ra_options_read(ra_options *out, int argc, char *const *argv, ra_error *err)
     return 0;
 }
 
+bool ra_options_find_log_level(const char *name, int64_t *level) {
+    static const char option_name[] = "log-level";
+    return read_value(find_option(option_name, sizeof option_name - 1), name, level);
+}
+
 int ra_options_help(ra_bytes *out, ra_error *err) {
     RA_TRY(ra_bytes_printf(out, err,
                            "remote-arrow-server: shares Arrow tables by Arrow Flight\n\n"

@@ -23,6 +23,10 @@ typedef struct {
 // Reads them. INVALID_ARGUMENT in one line that names the option.
 RA_MUST int ra_options_read(ra_options *out, int argc, char *const *argv, ra_error *err);
 
+// The number of a log level by its name, as --log-level takes it; false: there is none of that
+// name.
+bool ra_options_find_log_level(const char *name, int64_t *level);
+
 // The text of --help.
 RA_MUST int ra_options_help(ra_bytes *out, ra_error *err);
 

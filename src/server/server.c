@@ -12,6 +12,7 @@
 #include "flight/action.h"
 #include "flight/client.h"
 #include "server/http.h"
+#include "server/reload.h"
 
 enum { MIN_JOB_THREADS = 16, JOB_THREADS_PER_CORE = 4, WORKERS_PER_CORE = 2, MAX_IO_THREADS = 8 };
 
@@ -203,6 +204,10 @@ fail:
 
 int ra_server_port(const ra_server *server) {
     return ra_wire_port(server->app.wire);
+}
+
+void ra_server_reload(ra_server *server) {
+    (void)ra_reload(server->options, server->app.wire);
 }
 
 void ra_server_drain(ra_server *server) {

@@ -12,6 +12,8 @@ typedef struct ra_server ra_server;
 RA_MUST int ra_server_start(const ra_options *options, void (*stop)(void *context), void *context,
                             ra_server **out, ra_error *err);
 int ra_server_port(const ra_server *server);
+// Reads tokens and log level again (server/reload.h). One thread.
+void ra_server_reload(ra_server *server);
 // Takes no more calls and lets running ones finish, until the drain timeout.
 void ra_server_drain(ra_server *server);
 // Ends the calls that run; a drain that goes on in another thread returns soon.

@@ -41,25 +41,44 @@ static int read_file(ra_auth *auth, int fd, const char *path, ra_error *err) {
     return ra_os_pread(fd, auth->text.data, auth->text.len, 0, err);
 }
 
-int ra_auth_open(ra_auth *auth, const char *path, ra_error *err) {
+static int read_tokens(ra_auth *auth, const char *path, ra_error *err) {
+    int fd;
+    RA_TRY(ra_os_open(path, O_RDONLY, 0, &fd, err));
+    int rc = read_file(auth, fd, path, err);
+    ra_os_close(fd);
+    RA_TRY(rc);
+    RA_TRY(split_tokens(auth, err));
+    if (auth->tokens.len == 0)
+        RA_FAIL(err, INVALID_ARGUMENT, "token file %s has no token", path);
+    return 0;
+}
+
+int ra_auth_read(const char *path, ra_auth **out, ra_error *err) {
+    ra_auth *auth = *out = ra_calloc(1, sizeof *auth);
+    if (!auth)
+        RA_FAIL(err, OUT_OF_MEMORY, "no memory for tokens");
+    atomic_init(&auth->refs, 1);
     ra_bytes_init(&auth->text, FILE_MAX_BYTES);
     ra_bytes_init(&auth->tokens, FILE_MAX_BYTES * sizeof(ra_str));
-    int fd, rc = ra_os_open(path, O_RDONLY, 0, &fd, err);
-    if (rc == 0)
-        rc = read_file(auth, fd, path, err);
-    ra_os_close(fd);
-    if (rc == 0)
-        rc = split_tokens(auth, err);
-    if (rc == 0 && auth->tokens.len == 0)
-        rc = ra_error_set(err, RA_REASON_INVALID_ARGUMENT, "token file %s has no token", path);
-    if (rc != 0)
-        ra_auth_close(auth);
+    int rc = read_tokens(auth, path, err);
+    if (rc != 0) {
+        ra_auth_unref(auth);
+        *out = NULL;
+    }
     return rc;
 }
 
-void ra_auth_close(ra_auth *auth) {
+ra_auth *ra_auth_ref(ra_auth *auth) {
+    atomic_fetch_add(&auth->refs, 1);
+    return auth;
+}
+
+void ra_auth_unref(ra_auth *auth) {
+    if (!auth || atomic_fetch_sub(&auth->refs, 1) != 1)
+        return;
     ra_bytes_fini(&auth->text);
     ra_bytes_fini(&auth->tokens);
+    ra_free(auth);
 }
 
 // Whether they are equal, in a time that depends on their lengths only.

@@ -2,18 +2,25 @@
 #ifndef RA_WIRE_AUTH_H
 #define RA_WIRE_AUTH_H
 
+#include <stdatomic.h>
+
 #include "base/bytes.h"
 #include "wire/header.h"
 
+// The tokens of a file at one moment. Immutable, shared: a call that was let in keeps them, since
+// its token points into them.
 typedef struct {
+    atomic_int refs;
     ra_bytes text;    // of the token file
     ra_bytes tokens;  // of ra_str
 } ra_auth;
 
 // Reads a file of tokens, one a line; empty lines and lines that begin with '#' are skipped, blanks
-// around a token too. IO_ERROR; INVALID_ARGUMENT when there is none or the file is over 1 MiB.
-RA_MUST int ra_auth_open(ra_auth *auth, const char *path, ra_error *err);
-void ra_auth_close(ra_auth *auth);
+// around a token too. One reference. IO_ERROR, OUT_OF_MEMORY; INVALID_ARGUMENT when there is none
+// or the file is over 1 MiB.
+RA_MUST int ra_auth_read(const char *path, ra_auth **out, ra_error *err);
+ra_auth *ra_auth_ref(ra_auth *auth);
+void ra_auth_unref(ra_auth *auth);  // NULL is allowed
 
 // The stored token equal to `token`, or data == NULL. Takes the same time for every wrong token of
 // a length.

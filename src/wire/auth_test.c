@@ -29,47 +29,46 @@ static ra_auth_result check(const ra_auth *auth, const char *name, const char *v
 
 static void each_way_to_carry_a_token_works(void **state) {
     (void)state;
-    ra_auth auth;
+    ra_auth *auth;
     ra_str token;
     write_tokens("# comment\nsecret\n\n  other \r\n");
-    assert_int_equal(ra_auth_open(&auth, path, NULL), 0);
-    assert_int_equal(check(&auth, "authorization", "Bearer secret", &token), RA_AUTH_RIGHT);
+    assert_int_equal(ra_auth_read(path, &auth, NULL), 0);
+    assert_int_equal(check(auth, "authorization", "Bearer secret", &token), RA_AUTH_RIGHT);
     assert_true(ra_str_eq(token, RA_STR("secret")));
-    assert_int_equal(check(&auth, "authorization", "Bearer other", &token), RA_AUTH_RIGHT);
+    assert_int_equal(check(auth, "authorization", "Bearer other", &token), RA_AUTH_RIGHT);
     // anybody:secret, padded and not (F-41)
-    assert_int_equal(check(&auth, "authorization", "Basic YW55OnNlY3JldA==", &token),
-                     RA_AUTH_RIGHT);
-    assert_int_equal(check(&auth, "authorization", "Basic YW55OnNlY3JldA", &token), RA_AUTH_RIGHT);
-    assert_int_equal(check(&auth, "auth-token-bin", "c2VjcmV0", &token), RA_AUTH_RIGHT);
+    assert_int_equal(check(auth, "authorization", "Basic YW55OnNlY3JldA==", &token), RA_AUTH_RIGHT);
+    assert_int_equal(check(auth, "authorization", "Basic YW55OnNlY3JldA", &token), RA_AUTH_RIGHT);
+    assert_int_equal(check(auth, "auth-token-bin", "c2VjcmV0", &token), RA_AUTH_RIGHT);
     assert_true(ra_str_eq(token, RA_STR("secret")));
-    ra_auth_close(&auth);
+    ra_auth_unref(auth);
 }
 
 static void wrong_tokens_are_wrong_and_none_is_none(void **state) {
     (void)state;
-    ra_auth auth;
+    ra_auth *auth;
     ra_str token;
     write_tokens("secret");
-    assert_int_equal(ra_auth_open(&auth, path, NULL), 0);
+    assert_int_equal(ra_auth_read(path, &auth, NULL), 0);
     const char *wrong[] = {"Bearer secre", "Bearer secrets", "Bearer ",     "Bearer",
                            "secret",       "Basic secret",   "Basic YW55",  "Bearer Secret",
                            "Basic YW55Og", "Digest secret",  "Bearersecret"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
-        assert_int_equal(check(&auth, "authorization", wrong[i], &token), RA_AUTH_WRONG);
-    assert_int_equal(check(&auth, "auth-token-bin", "", &token), RA_AUTH_WRONG);
+        assert_int_equal(check(auth, "authorization", wrong[i], &token), RA_AUTH_WRONG);
+    assert_int_equal(check(auth, "auth-token-bin", "", &token), RA_AUTH_WRONG);
     assert_null(token.data);
-    assert_int_equal(check(&auth, NULL, NULL, &token), RA_AUTH_NONE);
-    assert_int_equal(check(&auth, "cookie", "secret", &token), RA_AUTH_NONE);
-    ra_auth_close(&auth);
+    assert_int_equal(check(auth, NULL, NULL, &token), RA_AUTH_NONE);
+    assert_int_equal(check(auth, "cookie", "secret", &token), RA_AUTH_NONE);
+    ra_auth_unref(auth);
 }
 
 static void a_file_without_tokens_is_refused(void **state) {
     (void)state;
-    ra_auth auth;
+    ra_auth *auth;
     ra_error err;
     write_tokens("\n# nothing\n");
-    assert_int_equal(ra_auth_open(&auth, path, &err), RA_INVALID);
-    assert_int_equal(ra_auth_open(&auth, "/nonexistent/tokens", &err), RA_INTERNAL);
+    assert_int_equal(ra_auth_read(path, &auth, &err), RA_INVALID);
+    assert_int_equal(ra_auth_read("/nonexistent/tokens", &auth, &err), RA_INTERNAL);
 }
 
 int main(void) {

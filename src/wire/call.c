@@ -189,6 +189,7 @@ void ra_call_close(ra_call *call) {
     ra_headers_fini(&call->request);
     ra_headers_fini(&call->response);
     ra_headers_fini(&call->trailers);
+    ra_auth_unref(call->auth);
     ra_wire_count(&connection->io->wire->counters.calls_open, -1);
     ra_free(call);
 }
@@ -231,10 +232,11 @@ static void answer_plain(ra_call *call) {
 }
 
 static int check_token(ra_call *call, const ra_method *method, ra_error *err) {
-    const ra_wire *wire = wire_of(call);
+    ra_wire *wire = wire_of(call);
     if (!wire->has_auth || method->no_auth)
         return 0;
-    ra_auth_result result = ra_auth_check(&wire->auth, &call->request, &call->token);
+    call->auth = ra_wire_auth(wire);
+    ra_auth_result result = ra_auth_check(call->auth, &call->request, &call->token);
     if (result == RA_AUTH_WRONG)
         RA_FAIL(err, UNAUTHENTICATED, "the token is wrong");
     if (result == RA_AUTH_NONE && !method->authenticates)

@@ -2,6 +2,7 @@
 #ifndef RA_WIRE_CALL_H
 #define RA_WIRE_CALL_H
 
+#include "wire/auth.h"
 #include "wire/grpc_frame.h"
 #include "wire/header.h"
 #include "wire/output.h"
@@ -50,7 +51,8 @@ struct ra_call {
 
     ra_headers request;
     size_t header_list_bytes;  // as HTTP/2 counts them
-    ra_str token;
+    ra_auth *auth;             // a reference: the tokens that it was let in by, NULL without
+    ra_str token;              // points into `auth`
     ra_headers response;
     ra_headers trailers;
     ra_code code;

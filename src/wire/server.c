@@ -50,6 +50,7 @@ static void set_limits(ra_wire *wire) {
 static void init_locks(ra_wire *wire) {
     pthread_condattr_t attributes;
     pthread_mutex_init(&wire->lock, NULL);
+    pthread_mutex_init(&wire->auth_lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&wire->quiet, &attributes);
@@ -62,7 +63,7 @@ static int start(ra_wire *wire, ra_error *err) {
     RA_TRY(ra_wire_limits_check(limits, err));
     RA_TRY(ra_method_stats_new(wire, err));
     if (options->token_file) {
-        RA_TRY(ra_auth_open(&wire->auth, options->token_file, err));
+        RA_TRY(ra_auth_read(options->token_file, &wire->auth, err));
         wire->has_auth = true;
     }
     RA_TRY(ra_doors_open(&wire->doors, options->host, options->port, options->socket_path,
@@ -151,9 +152,9 @@ void ra_wire_free(ra_wire *wire) {
     ra_free(wire->threads);
     if (wire->has_doors)
         ra_doors_close(&wire->doors);
-    if (wire->has_auth)
-        ra_auth_close(&wire->auth);
+    ra_auth_unref(wire->auth);
     ra_free(wire->stats);
+    pthread_mutex_destroy(&wire->auth_lock);
     pthread_cond_destroy(&wire->quiet);
     pthread_mutex_destroy(&wire->lock);
     ra_free(wire);
@@ -164,8 +165,33 @@ void ra_wire_post(ra_wire *wire, ra_post *post) {
     ra_io_post(&wire->threads[post->to.io_thread], post);
 }
 
-bool ra_wire_token_is_valid(const ra_wire *wire, ra_str token) {
-    return wire->has_auth && ra_auth_find(&wire->auth, token).data != NULL;
+ra_auth *ra_wire_auth(ra_wire *wire) {
+    pthread_mutex_lock(&wire->auth_lock);
+    ra_auth *auth = ra_auth_ref(wire->auth);
+    pthread_mutex_unlock(&wire->auth_lock);
+    return auth;
+}
+
+int ra_wire_reload_tokens(ra_wire *wire, ra_error *err) {
+    if (!wire->has_auth)
+        return 0;
+    ra_auth *fresh;
+    RA_TRY(ra_auth_read(wire->options.token_file, &fresh, err));
+    pthread_mutex_lock(&wire->auth_lock);
+    ra_auth *old = wire->auth;
+    wire->auth = fresh;
+    pthread_mutex_unlock(&wire->auth_lock);
+    ra_auth_unref(old);
+    return 0;
+}
+
+bool ra_wire_token_is_valid(ra_wire *wire, ra_str token) {
+    if (!wire->has_auth)
+        return false;
+    ra_auth *auth = ra_wire_auth(wire);
+    bool is_valid = ra_auth_find(auth, token).data != NULL;
+    ra_auth_unref(auth);
+    return is_valid;
 }
 
 static int64_t get(const atomic_int_least64_t *counter) {

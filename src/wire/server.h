@@ -175,7 +175,11 @@ void ra_wire_free(ra_wire *wire);
 
 // Whether `token` is one of the token file, in constant time; false without a token file. Any
 // thread. For methods that authenticate by their messages.
-bool ra_wire_token_is_valid(const ra_wire *wire, ra_str token);
+bool ra_wire_token_is_valid(ra_wire *wire, ra_str token);
+// Reads the token file again: the tokens of calls from now on. On failure the old ones stay. Does
+// nothing without a token file. Any thread that may read files; one at a time. IO_ERROR,
+// INVALID_ARGUMENT, OUT_OF_MEMORY.
+RA_MUST int ra_wire_reload_tokens(ra_wire *wire, ra_error *err);
 // The wire of a call.
 const ra_wire *ra_call_wire(const ra_call *call);
 

@@ -19,8 +19,9 @@ typedef struct {
 struct ra_wire {
     ra_wire_options options;
     ra_wire_limits limits;
-    bool has_auth;
-    ra_auth auth;
+    bool has_auth;              // whether there are tokens: the same from the start on
+    pthread_mutex_t auth_lock;  // of `auth`
+    ra_auth *auth;              // a reference
     ra_wire_counters counters;
     ra_method_stats *stats;  // n_stats entries and one for unknown methods
     int n_stats;
@@ -38,6 +39,9 @@ static inline void ra_wire_count(atomic_int_least64_t *counter, int64_t by) {
 
 // For I/O threads: wakes who waits for the end of all connections.
 void ra_wire_notice_quiet(ra_wire *wire);
+
+// The tokens as they are now, a reference. Only with `has_auth`. Any thread.
+ra_auth *ra_wire_auth(ra_wire *wire);
 
 // The method of a path, the caller's before the built-in ones; NULL = unknown.
 const ra_method *ra_wire_find_method(const ra_wire *wire, ra_str path);
