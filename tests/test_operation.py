@@ -243,7 +243,9 @@ def test_service_manager_hears_ready_reload_and_stop(
         listening.next()
 
 
-@pytest.mark.parametrize("address", ["", "relative", "/nonexistent/socket", "@nobody", "/" + "x" * 200])
+@pytest.mark.parametrize(
+    "address", ["", "relative", "/nonexistent/socket", "@nobody", "/" + "x" * 200]
+)
 def test_server_runs_without_a_manager_that_listens(make_server: MakeServer, address: str) -> None:
     server = make_server(env={"NOTIFY_SOCKET": address})
     with Remote(server.uri) as remote:
@@ -263,3 +265,86 @@ def test_sighup_while_stopping_does_not_end_it_sooner(make_server: MakeServer) -
         assert remote.trailers["remote-arrow-flight"]
     server.wait()
     assert "stopping now" not in server.log
+
+
+SLOW = re.compile(
+    r"call id=\d+ peer=\S+ method=/\S+/(?P<method>\w+) code=(?P<code>\w+) ms=(?P<ms>[\d.]+) "
+    r"queue_ms=(?P<queue>[\d.]+) run_ms=(?P<run>[\d.]+) send_ms=(?P<send>[\d.]+) "
+    r"rows=(?P<rows>\d+) bytes=(?P<bytes>\d+) flight=(?P<flight>-?\d+) command=(?P<command>.*)"
+)
+
+
+def slow_calls(server: Server) -> list[re.Match[str]]:
+    """The lines of the slow log, in either format."""
+    found = []
+    for line in server.log.splitlines():
+        if line.startswith("{"):
+            entry = json.loads(line)
+            is_slow = (entry["level"], entry["area"]) == ("WARNING", "slow")
+            said = entry["message"] if is_slow else ""
+        else:
+            said = line.partition(" WARNING slow: ")[2]
+        if said:
+            match = SLOW.fullmatch(said)
+            assert match, said
+            found.append(match)
+    return found
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_slow_log_says_what_a_call_was(make_server: MakeServer, form: str) -> None:
+    server = make_server("--slow-log", "0s", "--log-level", "warning", "--log-format", form)
+    with Remote(server.uri) as remote:
+        remote.upload(SMALL, "t")
+        remote.info(SORTED)
+        remote.get(SORTED)
+        with pytest.raises(pa.ArrowInvalid):
+            remote.info({"from": {"name": "t"}, "do": [{"klear": {}}], "as": "x\n" * 2000})
+        with pytest.raises(KeyError):
+            remote.action("delete", id=7)
+    wait_until(lambda: len(slow_calls(server)) == 5)
+    put, info, get, wrong, action = slow_calls(server)
+    assert [call["method"] for call in (put, info, get, wrong, action)] == [
+        *("DoPut", "GetFlightInfo", "DoGet", "GetFlightInfo", "DoAction"),
+    ]
+    assert (put["flight"], put["rows"], put["code"]) == ("0", "3", "OK")
+    assert json.loads(info["command"]) == SORTED
+    assert (get["flight"], get["rows"]) == ("1", "3")
+    assert int(get["bytes"]) > 0
+    assert wrong["code"] == "INVALID_ARGUMENT"
+    assert 300 < len(wrong["command"]) < 600
+    assert action["command"] == 'delete {"id": 7}'
+    for call in slow_calls(server):
+        parts = [float(call[part]) for part in ("queue", "run", "send")]
+        assert sum(parts) == pytest.approx(float(call["ms"]), abs=0.01)
+
+
+def test_slow_log_tells_where_the_time_went(make_server: MakeServer) -> None:
+    server = make_server("--slow-log", "300ms")
+    many = pa.table({"n": pa.array(range(2_000_000))})
+    with Remote(server.uri) as remote:
+        remote.upload(many, "t")
+        reader = remote.reader(by_name("t"))
+        time.sleep(0.5)  # the answer is there, the client takes its time
+        assert reader.read_all().num_rows == many.num_rows
+        writer, _ = remote.client.do_put(by_name("u"), SMALL.schema, options=remote.options())
+        time.sleep(0.5)
+        writer.close()
+        watching = remote.client.do_action(flight.Action("watch", b"{}"), remote.options())
+        time.sleep(0.5)
+        remote.upload(SMALL, "v")
+        assert json.loads(next(watching).body.to_pybytes())["name"] == "v"
+        del watching
+    wait_until(lambda: "DoAction code=CANCELLED" in server.log)
+    calls = slow_calls(server)
+    assert [call["method"] for call in calls] == ["DoGet", "DoPut"]
+    get, put = calls
+    assert float(get["send"]) > 400 > float(get["run"])
+    assert float(put["run"]) > 400 > float(put["send"])
+
+
+def test_no_call_is_slow_unless_asked(own_server: Server) -> None:
+    with Remote(own_server.uri) as remote:
+        remote.upload(SMALL, "t")
+    own_server.stop()
+    assert " slow: " not in own_server.log

@@ -20,9 +20,10 @@ typedef struct ra_action_call {
     json_t *json;  // the body as an object, or NULL when it is not JSON (legacy, protobuf, empty)
     void *state;   // of the action
     void (*free_state)(void *state);
-    ra_task task;  // reads a large body on a worker
-    ra_error err;  // of that
-    ra_post post;  // for one answer from elsewhere
+    ra_task task;                 // reads a large body on a worker
+    ra_error err;                 // of that
+    ra_post post;                 // for one answer from elsewhere
+    atomic_int_least64_t run_ns;  // when a job began to work for it; 0: none has
 } ra_action_call;
 
 struct ra_action {

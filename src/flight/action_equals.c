@@ -42,6 +42,7 @@ static void compared(ra_call *call, ra_post *post) {
 
 static void compare(ra_task *task) {
     equals_state *equals = (equals_state *)((char *)task - offsetof(equals_state, task));
+    atomic_store(&equals->action->run_ns, ra_os_now_ns());
     if (ra_content_equal(equals->contents[0], equals->contents[1], equals->check_metadata,
                          &equals->cancelled, &equals->equal, &equals->err) != 0)
         ra_assert(equals->err.code != RA_OK);

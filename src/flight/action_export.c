@@ -87,6 +87,7 @@ static int work(export_state *e, ra_error *err) {
 
 static void run_export(ra_task *task) {
     export_state *e = (export_state *)((char *)task - offsetof(export_state, task));
+    atomic_store(&e->action->run_ns, ra_os_now_ns());
     if (work(e, &e->err) != 0)
         ra_assert(e->err.code != RA_OK);
     ra_action_post(e->action, exported);

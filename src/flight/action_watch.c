@@ -136,6 +136,7 @@ int ra_action_watch(ra_call *call, ra_action_call *action, ra_error *err) {
     RA_TRY(read_watch(action, watch, err));
     RA_TRY(ra_store_subscribe(action->app->store, wake, watch, &watch->subscription, err));
     watch->subscribed = true;
+    ra_call_account_of(call)->waits = true;
     ra_call_send_headers(call);
     ra_action_watch_output(call, action);
     return 0;

@@ -49,6 +49,7 @@ static void deliver(ra_command *command, ra_call *call) {
         call = command->adopter;
     if (command->ended || !call)
         return;
+    ra_call_account_of(call)->run_ns = command->outcome.started_ns;
     ra_outcome *outcome = &command->outcome;
     ra_answer answer = {.err = &outcome->err,
                         .plan = command->plan,
@@ -192,6 +193,7 @@ int ra_command_start(ra_call *call, ra_str text, ra_command_mode mode, ra_comman
         RA_FAIL(err, OUT_OF_MEMORY, "no memory for a command");
     char buffer[RA_CALLER_BYTES];
     set_caller(command, ra_app_caller(call, buffer));
+    ra_call_note(call, RA_STR(""), text);
     bool answered = false;
     int rc = ra_bytes_append(&command->text, text.data, text.len, err);
     if (rc == 0 && text.len > RA_QUICK_COMMAND_BYTES) {

@@ -60,6 +60,7 @@ static int read_request(ra_call *call, ra_action_call *action, ra_error *err) {
     RA_TRY(ra_request_field(ra_bytes_str(&action->request), TYPE, &type, err));
     RA_TRY(ra_request_field(ra_bytes_str(&action->request), BODY, &action->body, err));
     action->action = ra_action_find(app, type);
+    ra_call_note(call, type, action->body);
     if (!action->action)
         RA_FAIL(err, UNKNOWN_ACTION, "there is no action '%.*s'", RA_STR_ARG(type));
     return check_allowed(call, app, action->action, err);
@@ -113,6 +114,9 @@ static void on_end(ra_call *call, bool cancelled) {
         return;
     if (action->action && action->action->on_end)
         action->action->on_end(action);
+    int64_t run_ns = atomic_load(&action->run_ns);
+    if (run_ns != 0)
+        ra_call_account_of(call)->run_ns = run_ns;
     ra_action_unref(action);
 }
 

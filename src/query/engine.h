@@ -36,6 +36,7 @@ ra_flight *ra_plan_find(ra_engine *engine, const ra_plan *plan, ra_version **ver
 // What a run gave: `flight` is NULL when it was not published. References for the callee.
 typedef struct {
     ra_error err;
+    int64_t started_ns;  // monotonic: when a thread began with it
     ra_flight *flight;
     ra_version *version;
     ra_content *content;

@@ -97,10 +97,12 @@ static void run_job(ra_task *task) {
     ra_job *job = (ra_job *)task;
     ra_engine *engine = job->engine;
     ra_outcome outcome = {0};
+    int64_t started_ns = ra_os_now_ns();
     if (begin_job(job))
         ra_job_execute(job, &outcome);
     else
         ra_error_set(&outcome.err, RA_REASON_CANCELLED, "nobody waits for the answer any more");
+    outcome.started_ns = started_ns;
     ra_waiter *waiter = end_job(job, &outcome);
     while (waiter) {
         ra_waiter *next = waiter->next;

@@ -62,10 +62,15 @@ static void take_http1(void *context, int fd, ra_guest *guest) {
     ra_http_take(server->http, fd, guest);
 }
 
-// What nanoseconds since 1970 cannot express is never.
-static int64_t result_ttl_ns(int64_t ms) {
+// A time of the options, 0 for never: what nanoseconds since 1970 cannot express.
+static int64_t ns_of(int64_t ms) {
     const int64_t century_ms = INT64_C(100) * 365 * 24 * 3600 * 1000;
     return ms > century_ms ? 0 : ms * 1000000;
+}
+
+// Every call takes longer than a nanosecond.
+static int64_t slow_call_ns(int64_t ms) {
+    return ms == 0 ? 1 : ns_of(ms);
 }
 
 static int start_store(ra_server *server, ra_error *err) {
@@ -75,7 +80,7 @@ static int start_store(ra_server *server, ra_error *err) {
                                 .read_only = o->read_only.number != 0,
                                 .disk_reserve_bytes = o->disk_reserve.number,
                                 .disk_quota_bytes = o->disk_quota.number,
-                                .result_ttl_ns = result_ttl_ns(o->result_ttl.number),
+                                .result_ttl_ns = ns_of(o->result_ttl.number),
                                 .keep_versions = (int)o->keep_versions.number,
                                 .budget = &server->budget,
                                 .workers = server->workers};
@@ -139,6 +144,7 @@ static int start_wire(ra_server *server, void (*stop)(void *context), void *cont
                                .context = &server->app,
                                .token_file = text_or_null(&o->token_file),
                                .budget = &server->budget,
+                               .slow_call_ns = slow_call_ns(o->slow_log.number),
                                .on_connection_end = ra_client_on_connection_end,
                                .on_http1 = take_http1,
                                .is_serving = app_is_serving};

@@ -2,8 +2,8 @@
 
 #include <inttypes.h>
 
-#include "base/log.h"
 #include "base/os.h"
+#include "wire/call_log.h"
 #include "wire/connection.h"
 
 enum { RESPONSE_HEADER_BYTES = 16 * 1024, UPLOAD_WINDOW_LEAST = 256 * 1024 };
@@ -144,24 +144,6 @@ static void count_end(const ra_call *call, ra_call_phase phase) {
         ra_method_stats_end(call->stats, code_of(call, phase), ra_os_now_ns() - call->started_ns);
 }
 
-static void log_call(const ra_call *call, ra_call_phase phase) {
-    if (!ra_log_enabled(RA_LOG_INFO))
-        return;
-    ra_str path = ra_headers_get(&call->request, ":path");
-    double ms = (double)(ra_os_now_ns() - call->started_ns) / 1e6;
-    if (call->http_status) {
-        ra_log(RA_LOG_INFO, "access", "call id=%" PRIu64 " peer=%s path=%.*s http=%d ms=%.3f",
-               call->id, call->connection->peer.name, RA_STR_ARG(path), call->http_status, ms);
-        return;
-    }
-    ra_log(RA_LOG_INFO, "access",
-           "call id=%" PRIu64 " peer=%s method=%.*s code=%s ms=%.3f rows=%" PRId64 " bytes=%" PRId64
-           " flight=%" PRId64,
-           call->id, call->connection->peer.name, RA_STR_ARG(path),
-           ra_wire_code_name((int)code_of(call, phase)), ms, call->account.rows,
-           call->account.bytes, call->account.flight);
-}
-
 void ra_call_close(ra_call *call) {
     ra_connection *connection = call->connection;
     ra_call_phase phase = call->phase;
@@ -174,7 +156,7 @@ void ra_call_close(ra_call *call) {
     if (has_to_be_told(call))
         tell_end(call);
     count_end(call, phase);
-    log_call(call, phase);
+    ra_call_log(call, code_of(call, phase));
     set_wants(&call->wants_output, &connection->n_want_output, false);
     set_wants(&call->wants_room, &connection->n_want_room, false);
     connection->n_sending -= call->out.bytes > 0;
@@ -190,6 +172,7 @@ void ra_call_close(ra_call *call) {
     ra_headers_fini(&call->response);
     ra_headers_fini(&call->trailers);
     ra_auth_unref(call->auth);
+    ra_free(call->note);
     ra_wire_count(&connection->io->wire->counters.calls_open, -1);
     ra_free(call);
 }

@@ -72,6 +72,7 @@ struct ra_call {
     int64_t deadline_ns;
     ra_timer deadline;
     ra_call_account account;
+    char *note;  // ra_call_note, or NULL
 };
 
 // A call in phase HEADERS at the end of the connection's list, or NULL without memory.

@@ -107,6 +107,7 @@ static void watch_on_message(ra_call *call, ra_bytes *message, bool last) {
                    .sent = known ? status_now(ra_call_wire(call)) : SERVICE_UNKNOWN};
     ra_bytes_fini(message);
     ra_call_set_state(call, w);
+    ra_call_account_of(call)->waits = true;
     send_status(call, w->sent);
     if (known)
         ra_timers_set(&io->timers, &w->timer, io->now_ns + LOOK_AGAIN_NS);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/json_text.h"
+#include "base/os.h"
 #include "wire/builtin.h"
 #include "wire/call.h"
 #include "wire/connection.h"
@@ -196,7 +197,13 @@ static void put_status(ra_call *call, const ra_error *err) {
     ra_bytes_fini(&scratch);
 }
 
+static void note_answer(ra_call *call) {
+    if (call->account.answer_ns == 0)
+        call->account.answer_ns = ra_os_now_ns();
+}
+
 void ra_call_conclude(ra_call *call, const ra_error *err) {
+    note_answer(call);
     put_status(call, err);
     ra_timers_clear(&call->connection->io->timers, &call->deadline);
     if (call->phase == RA_CALL_OPEN) {
@@ -322,6 +329,8 @@ bool ra_call_send(ra_call *call, const ra_piece *pieces, int n_pieces) {
         ra_call_abort(call, &err);
         return false;
     }
+    if (!call->method->streams_in)
+        note_answer(call);
     ra_wire_count(&call->stats->sent, 1);
     call->connection->n_sending += !was_sending;
     if (!call->wants_room)

@@ -120,13 +120,20 @@ typedef struct ra_post {
 } ra_post;
 void ra_wire_post(ra_wire *wire, ra_post *post);
 
-// What a call was, for the access log, filled by the flight layer while it runs.
+// What a call was, for the log, filled by the flight layer while it runs. Times are monotonic.
 typedef struct {
     int64_t rows;
     int64_t bytes;
-    int64_t flight;  // -1 = none
+    int64_t flight;     // -1 = none
+    int64_t run_ns;     // when its work began, after it had waited for its turn; 0: at once
+    int64_t answer_ns;  // the wire's: when the answer's first message came, of a streamed request
+                        // its end
+    bool waits;         // for events, by its nature: it is never slow
 } ra_call_account;
 ra_call_account *ra_call_account_of(ra_call *call);
+// What the client asked for, for the slow log: an action's type (or "") and a text, 511 bytes in
+// all. The first note counts. Does nothing when there is no slow log.
+void ra_call_note(ra_call *call, ra_str action, ra_str text);
 
 // A connection that began with HTTP/1 and has left the wire. It is counted among the connections
 // until ra_guest_leave, which its new owner calls before it closes the descriptor. Any thread.
@@ -143,6 +150,7 @@ typedef struct {
     void *context;           // ra_call_context
     const char *token_file;  // NULL: no authentication
     ra_budget *budget;       // receive buffers and windows
+    int64_t slow_call_ns;    // calls that take longer have a line in the log; 0: none has
     int max_connections;     // 0: the limit's default; so for the next two
     int max_connections_per_address;
     int max_streams;
