@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import os
+import re
+import signal
 import socket
 import time
 from pathlib import Path
@@ -12,7 +15,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from conftest import MakeServer
-from remote import Remote
+from raw_http2 import PREFACE
+from remote import Remote, by_name
 from serving import Server
 
 SMALL = pa.table({"n": [1, 2, 3]})
@@ -136,3 +140,115 @@ def test_a_crowd_of_slow_clients_hurts_nobody(own_server: Server) -> None:
     while (n := metrics(own_server)["remote_arrow_connections"]) > 1:
         assert time.monotonic() < deadline, n
         time.sleep(0.05)
+
+
+def keep(server: Server) -> http.client.HTTPConnection:
+    """A connection for several requests."""
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=10)
+    connection.connect()
+    return connection
+
+
+def ask_on(
+    connection: http.client.HTTPConnection, path: str, method: str = "GET"
+) -> tuple[int, str]:
+    """One more request on a connection, which must not be made anew: status and body."""
+    before = connection.sock
+    assert before is not None
+    connection.request(method, path)
+    response = connection.getresponse()
+    body = response.read().decode()
+    assert connection.sock is before
+    return response.status, body
+
+
+def test_a_connection_is_kept_for_further_requests(server: Server) -> None:
+    connection = keep(server)
+    for _ in range(3):
+        assert ask_on(connection, "/livez") == (200, "ok\n")
+        assert ask_on(connection, "/readyz", "HEAD") == (200, "")
+        assert ask_on(connection, "/nothing")[0] == 404
+        assert ask_on(connection, "/livez", "POST")[0] == 405
+        assert "remote_arrow_ready 1" in ask_on(connection, "/metrics")[1]
+    connection.close()
+
+
+def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
+    with socket.create_connection((server.host, server.port), timeout=10) as s:
+        ask_ok, ask_nothing = (
+            f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode() for path in ("/livez", "/nothing")
+        )
+        ask_last = ask_ok.replace(b"host", b"connection: close\r\nhost")
+        s.sendall(ask_ok + ask_nothing + ask_last)
+        said = b""
+        while more := s.recv(4096):
+            said += more
+    assert re.findall(rb"HTTP/1.1 (\d+)", said) == [b"200", b"404", b"200"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"content-length: 5\r\n\r\nhello",
+        b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n",
+    ],
+)
+def test_a_body_is_refused_and_ends_the_connection(server: Server, body: bytes) -> None:
+    with socket.create_connection((server.host, server.port), timeout=10) as s:
+        s.sendall(b"GET /livez HTTP/1.1\r\nhost: x\r\n" + body)
+        said = b""
+        while more := s.recv(4096):
+            said += more
+    assert said.startswith(b"HTTP/1.1 413 ")
+    assert said.count(b"HTTP/1.1") == 1
+
+
+def test_a_kept_connection_hears_that_the_server_stops(own_server: Server) -> None:
+    connection = keep(own_server)
+    assert ask_on(connection, "/readyz")[0] == 200
+    with Remote(own_server.uri) as remote:
+        writer, _ = remote.client.do_put(by_name("t"), SMALL.schema, options=remote.options())
+        writer.write_table(SMALL)
+        os.kill(own_server.pid, signal.SIGTERM)
+        deadline = time.monotonic() + 10
+        while (answer := ask_on(connection, "/readyz"))[0] == 200:
+            assert time.monotonic() < deadline
+        assert answer == (503, "the server is stopping\n")
+        assert ask_on(connection, "/livez")[0] == 200
+        writer.close()
+    own_server.wait()
+    connection.close()
+
+
+def say_in_parts(server: Server, *parts: bytes) -> bytes:
+    """Sends the parts one by one; what the server says first."""
+    with socket.create_connection((server.host, server.port), timeout=10) as s:
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for part in parts:
+            s.sendall(part)
+            time.sleep(0.05)
+        return s.recv(4096)
+
+
+def test_a_request_may_come_byte_by_byte(server: Server) -> None:
+    request = b"POST /livez HTTP/1.1\r\nhost: x\r\n\r\n"
+    for length in (1, 2, 3):
+        answer = say_in_parts(server, request[:length], request[length:])
+        assert answer.startswith(b"HTTP/1.1 405 ")
+    put = say_in_parts(server, b"P", b"UT / HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert put.startswith(b"HTTP/1.1 405 ")
+    for length in (1, 2, 3, len(PREFACE) - 1):
+        settings = say_in_parts(server, PREFACE[:length], PREFACE[length:])
+        assert settings[3] == 4  # the type of SETTINGS
+
+
+def test_who_says_one_byte_and_leaves_is_forgotten(own_server: Server) -> None:
+    files = own_server.open_files()
+    for byte in (b"P", b"G", b"X"):
+        with socket.create_connection((own_server.host, own_server.port), timeout=10) as s:
+            s.sendall(byte)
+            time.sleep(0.05)
+    deadline = time.monotonic() + 5
+    while own_server.open_files() > files:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -159,12 +159,8 @@ static enum MHD_Result answer_metrics(ra_http *http, struct MHD_Connection *conn
     return result;
 }
 
-static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
-                                  const char *method, const char *version, const char *body,
-                                  size_t *body_bytes, void **state) {
-    (void)version, (void)body, (void)body_bytes, (void)state;
-    ra_http *http = context;
-    // A body is never read: the library closes the connection behind the answer.
+static enum MHD_Result answer_request(ra_http *http, struct MHD_Connection *connection,
+                                      const char *url, const char *method) {
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
         return answer_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "GET and HEAD only");
     if (strcmp(url, "/livez") == 0)
@@ -177,6 +173,29 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     if (strcmp(url, "/metrics") == 0)
         return answer_metrics(http, connection);
     return answer_text(connection, MHD_HTTP_NOT_FOUND, "there are /livez, /readyz and /metrics");
+}
+
+static bool has_body(struct MHD_Connection *connection) {
+    const char *length =
+        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return (length && strcmp(length, "0") != 0) ||
+           MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
+                                       MHD_HTTP_HEADER_TRANSFER_ENCODING);
+}
+
+// Called when the headers are there, and again when the request is complete. A connection is kept
+// for further requests only if it is answered the second time.
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *body,
+                                  size_t *body_bytes, void **state) {
+    static char is_begun;  // its address only
+    (void)version, (void)body, (void)body_bytes;
+    bool is_complete = *state != NULL;
+    *state = &is_begun;
+    // Answered at once, so that the body is never read.
+    if (!is_complete && has_body(connection))
+        return answer_text(connection, MHD_HTTP_CONTENT_TOO_LARGE, "no request has a body here");
+    return is_complete ? answer_request(context, connection, url, method) : MHD_YES;
 }
 
 int ra_http_start(ra_app *app, ra_http **out, ra_error *err) {

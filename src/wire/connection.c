@@ -325,8 +325,17 @@ static bool hand_over_http1(ra_connection *connection) {
         connection->can_read = false;
         return true;
     }
-    if (n <= 0 || memcmp(first, http2_preface, (size_t)n) == 0 ||
-        !ra_guest_is_http1(first, (size_t)n))
+    if (n <= 0)
+        return false;
+    bool may_be_preface = memcmp(first, http2_preface, (size_t)n) == 0;
+    bool may_be_http1 = ra_guest_is_http1(first, (size_t)n);
+    // A lone "P" is looked at again when more has come, within the time for the preface. Who says
+    // no more said too little.
+    if (may_be_preface && may_be_http1 && !connection->is_hung_up) {
+        connection->can_read = false;
+        return true;
+    }
+    if (may_be_preface || !may_be_http1)
         return false;
     struct epoll_event none = {0};
     int fd = connection->fd;

@@ -5,8 +5,8 @@
 #include "wire/listen.h"
 #include "wire/server.h"
 
-// Whether the first bytes of a connection, be it one, are those of an HTTP/1 request. A lone "P",
-// which may begin the HTTP/2 preface as well, is: ask when it is certain not to be the preface.
+// Whether the first bytes of a connection, be it one, may be those of an HTTP/1 request. A lone
+// "P" may begin POST, and the HTTP/2 preface as well.
 bool ra_guest_is_http1(const uint8_t *data, size_t bytes);
 // Gives a connection to ra_wire_options.on_http1. False without memory: it stays the caller's.
 bool ra_guest_send_on(ra_wire *wire, int fd, const ra_peer *peer);
