@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
@@ -207,6 +208,85 @@ int ra_os_rename(const char *from, const char *to, ra_error *err) {
     if (code == 0 && rename(from, to) != 0)
         code = errno;
     return code ? fail_call(err, code, "rename", from) : 0;
+}
+
+int ra_os_rename_new(const char *from, const char *to, ra_error *err) {
+    ra_os_event event = {.call = RA_OS_RENAME, .fd = -1, .path = from, .new_path = to};
+    int code = pass_gate(&event);
+    if (code == 0 && renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) != 0)
+        code = errno;
+    if (code == EEXIST)
+        RA_FAIL(err, INVALID_ARGUMENT, "%s exists", to);
+    return code ? fail_call(err, code, "rename", from) : 0;
+}
+
+static bool is_link_impossible(int code) {
+    return code == EXDEV || code == EPERM || code == EMLINK || code == EOPNOTSUPP || code == ENOSYS;
+}
+
+int ra_os_link(const char *from, const char *to, bool *linked, ra_error *err) {
+    ra_os_event event = {.call = RA_OS_LINK, .fd = -1, .path = from, .new_path = to};
+    int code = pass_gate(&event);
+    *linked = code == 0 && link(from, to) == 0;
+    if (code == 0 && !*linked && !is_link_impossible(errno))
+        code = errno;
+    return code ? fail_call(err, code, "link", from) : 0;
+}
+
+// Copies through memory. 0, or an errno.
+static int copy_by_hand(int from, int to, int64_t offset, int64_t bytes) {
+    enum { CHUNK_BYTES = 64 * 1024 };
+    uint8_t chunk[CHUNK_BYTES];
+    while (bytes > 0) {
+        size_t wanted = bytes < CHUNK_BYTES ? (size_t)bytes : CHUNK_BYTES;
+        ssize_t n = pread(from, chunk, wanted, offset);
+        if (n == 0)
+            return EIO;  // the file is shorter than it was said to be
+        ssize_t written = n > 0 ? pwrite(to, chunk, (size_t)n, offset) : -1;
+        if (written < 0 && errno != EINTR)
+            return errno;
+        if (written > 0) {
+            offset += written;
+            bytes -= written;
+        }
+    }
+    return 0;
+}
+
+// What copy_file_range says where it cannot work: old kernels, two file systems, special files.
+static bool is_range_copy_impossible(int code) {
+    return code == EXDEV || code == EINVAL || code == ENOSYS || code == EOPNOTSUPP || code == EPERM;
+}
+
+int ra_os_copy(int from, int to, int64_t offset, int64_t bytes, ra_error *err) {
+    ra_os_event event = {.call = RA_OS_COPY, .fd = to, .offset = offset, .bytes = bytes};
+    int code = pass_gate(&event);
+    while (code == 0 && bytes > 0) {
+        off_t from_at = offset, to_at = offset;
+        ssize_t n = copy_file_range(from, &from_at, to, &to_at, (size_t)bytes, 0);
+        if (n > 0) {
+            offset += n;
+            bytes -= n;
+        } else if (n == 0 || is_range_copy_impossible(errno)) {
+            code = copy_by_hand(from, to, offset, bytes);
+            bytes = 0;
+        } else if (errno != EINTR) {
+            code = errno;
+        }
+    }
+    return code ? fail_call(err, code, "copy", NULL) : 0;
+}
+
+static int remove_visited(const char *path, const struct stat *about, int kind, struct FTW *at) {
+    (void)about, (void)kind, (void)at;
+    return remove(path);
+}
+
+int ra_os_remove_tree(const char *path, ra_error *err) {
+    enum { OPEN_FOLDERS = 16 };
+    if (nftw(path, remove_visited, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0)
+        return fail_call(err, errno, "remove", path);
+    return 0;
 }
 
 int ra_os_unlink(const char *path, ra_error *err) {

@@ -27,6 +27,8 @@ typedef enum {
     RA_OS_UNLINK,
     RA_OS_MKDIR,
     RA_OS_MAP,
+    RA_OS_LINK,
+    RA_OS_COPY,
     RA_N_OS_CALLS
 } ra_os_call;
 
@@ -70,8 +72,18 @@ RA_MUST int ra_os_truncate(int fd, int64_t bytes, ra_error *err);
 RA_MUST int ra_os_sync(int fd, ra_error *err);
 RA_MUST int ra_os_sync_dir(const char *path, ra_error *err);
 RA_MUST int ra_os_rename(const char *from, const char *to, ra_error *err);
+// Fails with INVALID_ARGUMENT when there is something of that name already, be it an empty folder.
+RA_MUST int ra_os_rename_new(const char *from, const char *to, ra_error *err);
+// A further name for a file. `*linked` is false, without an error, where that cannot be: on another
+// file system, on one without links, for another user's file.
+RA_MUST int ra_os_link(const char *from, const char *to, bool *linked, ra_error *err);
+// Copies bytes between files, by sharing blocks or within the kernel where that can be. Should be
+// called with a few MiB at a time and whole blocks.
+RA_MUST int ra_os_copy(int from, int to, int64_t offset, int64_t bytes, ra_error *err);
 RA_MUST int ra_os_unlink(const char *path, ra_error *err);              // a missing file is success
 RA_MUST int ra_os_mkdir(const char *path, mode_t mode, ra_error *err);  // an existing one too
+// Removes a folder and what is in it, links not followed. Not gated.
+RA_MUST int ra_os_remove_tree(const char *path, ra_error *err);
 // Maps `bytes` (> 0) of `fd` from 0 for reading, shared.
 RA_MUST int ra_os_map(int fd, size_t bytes, const uint8_t **data, ra_error *err);
 void ra_os_unmap(const void *data, size_t bytes);

@@ -19,6 +19,7 @@ typedef struct ra_action_call {
     ra_str body;   // points into `request`
     json_t *json;  // the body as an object, or NULL when it is not JSON (legacy, protobuf, empty)
     void *state;   // of the action
+    struct ra_action_job *job;  // in `state`, or NULL; ends with the call
     void (*free_state)(void *state);
     ra_task task;                 // reads a large body on a worker
     ra_error err;                 // of that
@@ -81,8 +82,8 @@ RA_MUST int ra_action_shutdown(ra_call *call, ra_action_call *action, ra_error *
 RA_MUST int ra_action_versions(ra_call *call, ra_action_call *action, ra_error *err);
 RA_MUST int ra_action_explain(ra_call *call, ra_action_call *action, ra_error *err);
 RA_MUST int ra_action_equals(ra_call *call, ra_action_call *action, ra_error *err);
-void ra_action_equals_end(ra_action_call *action);
 RA_MUST int ra_action_export(ra_call *call, ra_action_call *action, ra_error *err);
+RA_MUST int ra_action_backup(ra_call *call, ra_action_call *action, ra_error *err);
 RA_MUST int ra_action_save(ra_call *call, ra_action_call *action, ra_error *err);
 void ra_action_export_end(ra_action_call *action);
 RA_MUST int ra_action_server_info(ra_call *call, ra_action_call *action, ra_error *err);

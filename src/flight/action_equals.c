@@ -1,21 +1,17 @@
 // equals: whether two tables (Flights, or results of commands that are not published) are equal as
 // pyarrow.Table.equals says.
 #include "base/os.h"
-#include "flight/action.h"
-#include "flight/client.h"
+#include "flight/action_job.h"
 #include "query/content_equal.h"
 #include "query/json_writer.h"
 
 typedef struct {
+    ra_action_job job;  // comparing reads whole tables
     ra_action_call *action;
     ra_command *commands[2];
     ra_content *contents[2];
     bool check_metadata;
     bool equal;
-    ra_error err;
-    ra_turn turn;  // comparing reads whole tables, as a job does
-    ra_task task;
-    atomic_bool cancelled;
 } equals_state;
 
 static void free_equals(void *state) {
@@ -27,41 +23,15 @@ static void free_equals(void *state) {
     ra_free(equals);
 }
 
-static void compared(ra_call *call, ra_post *post) {
-    ra_action_call *action = ra_action_of_post(post);
-    equals_state *equals = action->state;
-    ra_error err;
-    ra_turn_give(&equals->turn);
-    if (call && equals->err.code != RA_OK)
-        ra_call_finish(call, &equals->err);
-    else if (call &&
-             ra_action_reply_json(call, json_pack("{s:b}", "equal", (int)equals->equal), &err) != 0)
-        ra_call_finish(call, &err);
-    ra_action_unref(action);
+static int compare(ra_action_job *job, ra_error *err) {
+    equals_state *equals = (equals_state *)job;
+    return ra_content_equal(equals->contents[0], equals->contents[1], equals->check_metadata,
+                            &job->cancelled, &equals->equal, err);
 }
 
-static void compare(ra_task *task) {
-    equals_state *equals = (equals_state *)((char *)task - offsetof(equals_state, task));
-    atomic_store(&equals->action->run_ns, ra_os_now_ns());
-    if (ra_content_equal(equals->contents[0], equals->contents[1], equals->check_metadata,
-                         &equals->cancelled, &equals->equal, &equals->err) != 0)
-        ra_assert(equals->err.code != RA_OK);
-    ra_action_post(equals->action, compared);
-}
-
-static void start_comparing(equals_state *equals) {
-    ra_action_ref(equals->action);
-    equals->task.run = compare;
-    ra_workers_submit(equals->action->app->jobs, &equals->task);
-}
-
-static void turn_came(ra_call *call, ra_post *post) {
-    equals_state *equals = (equals_state *)((char *)post - offsetof(equals_state, turn.post));
-    if (call)
-        start_comparing(equals);
-    else
-        ra_turn_give(&equals->turn);
-    ra_action_unref(equals->action);
+static int answer(ra_call *call, ra_action_job *job, ra_error *err) {
+    const equals_state *equals = (const equals_state *)job;
+    return ra_action_reply_json(call, json_pack("{s:b}", "equal", (int)equals->equal), err);
 }
 
 static void side_done(ra_call *call, equals_state *equals, int side, const ra_answer *answer) {
@@ -72,14 +42,9 @@ static void side_done(ra_call *call, equals_state *equals, int side, const ra_an
     equals->contents[side] = ra_content_ref(answer->content);
     if (!equals->contents[1 - side])
         return;
-    bool now;
     ra_error err;
-    if (ra_turn_take(call, &equals->turn, turn_came, &now, &err) != 0)
+    if (ra_action_job_start(call, equals->action, &equals->job, &err) != 0)
         ra_call_finish(call, &err);
-    else if (now)
-        start_comparing(equals);
-    else
-        ra_action_ref(equals->action);
 }
 
 static void left_done(ra_call *call, void *owner, const ra_answer *answer) {
@@ -126,18 +91,10 @@ int ra_action_equals(ra_call *call, ra_action_call *action, ra_error *err) {
         RA_FAIL(err, OUT_OF_MEMORY, "no memory for a request");
     equals->action = action;
     equals->check_metadata = json_is_true(json_object_get(action->json, "check_metadata"));
-    ra_error_init(&equals->err);
+    equals->job.work = compare;
+    equals->job.answer = answer;
     action->state = equals;
     action->free_state = free_equals;
     RA_TRY(start_side(call, equals, 0, "left", err));
     return start_side(call, equals, 1, "right", err);
-}
-
-void ra_action_equals_end(ra_action_call *action) {
-    equals_state *equals = action->state;
-    if (!equals)
-        return;
-    atomic_store(&equals->cancelled, true);
-    if (ra_turn_leave(&equals->turn))
-        ra_action_unref(action);
 }

@@ -20,6 +20,7 @@ typedef struct ra_app {
     ra_budget *budget;
     ra_flight_limits limits;
     const char *data_dir;
+    const char *backup_dir;        // absolute, or NULL: no backups
     const char *advertise;         // URI, or NULL
     const char *socket_path;       // or NULL
     const char *disabled_actions;  // comma-separated, or NULL

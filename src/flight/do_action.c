@@ -1,6 +1,6 @@
 // DoAction: finds the action in the table, checks who may, reads the body, runs it.
 #include "base/os.h"
-#include "flight/action.h"
+#include "flight/action_job.h"
 #include "flight/request.h"
 #include "query/json_reader.h"
 #include "wire/protobuf.h"
@@ -114,6 +114,8 @@ static void on_end(ra_call *call, bool cancelled) {
         return;
     if (action->action && action->action->on_end)
         action->action->on_end(action);
+    if (action->job)
+        ra_action_job_end(action->job);
     int64_t run_ns = atomic_load(&action->run_ns);
     if (run_ns != 0)
         ra_call_account_of(call)->run_ns = run_ns;

@@ -13,6 +13,7 @@
 #include "flight/client.h"
 #include "server/http.h"
 #include "server/reload.h"
+#include "store/backup.h"
 
 enum { MIN_JOB_THREADS = 16, JOB_THREADS_PER_CORE = 4, WORKERS_PER_CORE = 2, MAX_IO_THREADS = 8 };
 
@@ -26,6 +27,7 @@ struct ra_server {
     ra_engine *engine;
     ra_app app;
     ra_http *http;
+    char *backup_dir;            // absolute; NULL: none
     char socket_path[PATH_MAX];  // absolute: clients elsewhere are told it; empty: none
 };
 
@@ -117,16 +119,23 @@ static int find_socket_path(ra_server *server, ra_error *err) {
     return 0;
 }
 
+static int find_backup_dir(ra_server *server, ra_error *err) {
+    const char *folder = text_or_null(&server->options->backup_dir);
+    return folder ? ra_backup_open_folder(folder, &server->backup_dir, err) : 0;
+}
+
 static int start_wire(ra_server *server, void (*stop)(void *context), void *context,
                       ra_error *err) {
     const ra_options *o = server->options;
     RA_TRY(find_socket_path(server, err));
+    RA_TRY(find_backup_dir(server, err));
     server->app = (ra_app){.store = server->store,
                            .engine = server->engine,
                            .workers = server->workers,
                            .jobs = server->jobs,
                            .budget = &server->budget,
                            .data_dir = o->data_dir.text,
+                           .backup_dir = server->backup_dir,
                            .advertise = text_or_null(&o->advertise),
                            .socket_path = server->socket_path[0] ? server->socket_path : NULL,
                            .disabled_actions = text_or_null(&o->disable_action),
@@ -168,6 +177,7 @@ void ra_server_free(ra_server *server) {
     ra_engine_free(server->engine);
     ra_store_close(server->store);
     ra_budget_fini(&server->budget);
+    ra_free(server->backup_dir);
     ra_free(server);
 }
 

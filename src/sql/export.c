@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "arrow/ipc.h"
+#include "base/file_name.h"
 #include "base/os.h"
 #include "sql/worker/protocol.h"
 
@@ -28,14 +29,7 @@ typedef struct {
 } job;
 
 int ra_export_check_name(ra_str file, ra_error *err) {
-    bool plain = file.len > 0 && file.len <= NAME_MAX && file.data[0] != '.';
-    for (size_t i = 0; i < file.len && plain; i++)
-        plain = (unsigned char)file.data[i] >= ' ' && !strchr("/\\\x7f", file.data[i]);
-    if (!plain)
-        RA_FAIL(err, INVALID_ARGUMENT,
-                "a file must have a plain name, without separators or a leading dot, not '%.*s'",
-                RA_STR_ARG(file));
-    return 0;
+    return ra_file_name_check(file, "a file", err);
 }
 
 static bool is_kept(const ra_field *field, bool is_csv) {

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/os.h"
 #include "base/thread.h"
+#include "store/catalog_copy.h"
 #include "store/catalog_load.h"
 #include "store/catalog_schema.h"
 #include "store/compaction.h"
@@ -220,8 +221,7 @@ static void run_requests(ra_catalog *catalog, ra_request_queue *taken) {
         run_group(catalog, &group);
 }
 
-// Writes results that are in memory only. They stay there when it fails.
-static int write_unwritten(ra_catalog *catalog, ra_error *err) {
+int ra_catalog_write_unwritten(ra_catalog *catalog, ra_error *err) {
     RA_TRY(ra_store_check_writable(catalog->store, err));
     ra_transaction t;
     RA_TRY(ra_transaction_begin(&t, catalog, RA_COMMIT_RELAXED, err));
@@ -230,7 +230,7 @@ static int write_unwritten(ra_catalog *catalog, ra_error *err) {
 
 static void flush(ra_catalog *catalog, int64_t now_ns) {
     ra_error err;
-    bool failed = write_unwritten(catalog, &err) != 0;
+    bool failed = ra_catalog_write_unwritten(catalog, &err) != 0;
     if (failed && !catalog->flush_failing)
         ra_log(RA_LOG_WARNING, "store", "results are not yet in the catalog: %s", err.message);
     catalog->flush_failing = failed || catalog->snapshot->state.unwritten.root;
@@ -320,7 +320,7 @@ static void wait_for_work(ra_catalog *catalog) {
     catalog->is_idle = !catalog->queue.head && catalog->n_away == 0;
     if (catalog->is_idle)
         pthread_cond_broadcast(&catalog->settled);
-    while (!catalog->queue.head && !catalog->dead && !catalog->stopping) {
+    while (!catalog->queue.head && !catalog->dead && !catalog->stopping && !catalog->copy) {
         if (pthread_cond_timedwait(&catalog->wake, &catalog->lock, &until) == ETIMEDOUT)
             return;
     }
@@ -350,12 +350,15 @@ static void *catalog_main(void *arg) {
             queue_push(&taken, r);
         ra_snapshot *dead = catalog->dead;
         catalog->dead = NULL;
+        ra_catalog_copy *copy = catalog->copy;
         bool stopping = catalog->stopping;
         stop = stopping && !taken.head && catalog->n_away == 0;
         pthread_mutex_unlock(&catalog->lock);
         free_dead(dead);
         run_requests(catalog, &taken);
         keep_up(catalog, stopping);
+        if (copy)
+            ra_catalog_copy_step(catalog, copy);
     }
     return NULL;
 }

@@ -65,7 +65,8 @@ struct ra_catalog {
     ra_request_queue queue;
     int n_away;
     bool stopping;
-    ra_snapshot *dead;  // their last reference went elsewhere
+    ra_snapshot *dead;             // their last reference went elsewhere
+    struct ra_catalog_copy *copy;  // that is being made, or NULL
 
     pthread_mutex_t snapshot_lock;
     ra_snapshot *snapshot;  // the newest
@@ -111,6 +112,9 @@ RA_MUST int ra_request_release(ra_request *request, const ra_content *content, r
 bool ra_request_needs_work(ra_request *request, const ra_state *state);
 // What a request does away: syncs or merges contents, or counts and removes files. Any thread.
 void ra_request_work(ra_request *request);
+
+// Writes results that are in memory only. They stay there when it fails. Catalog thread.
+RA_MUST int ra_catalog_write_unwritten(ra_catalog *catalog, ra_error *err);
 
 // When the next look at expired results is due, counted from now.
 int64_t ra_janitor_next_due(const ra_catalog *catalog, int64_t now_ns);

@@ -127,6 +127,10 @@ int ra_sql_open(ra_store *store, const char *path, ra_sql **out, ra_error *err) 
     return 0;
 }
 
+sqlite3 *ra_sql_connection(ra_sql *sql) {
+    return sql->db;
+}
+
 int ra_sql_prepare(ra_sql *sql, ra_error *err) {
     return prepare(sql, RA_SQL_ROLLBACK + 1, RA_N_SQL, err);
 }

@@ -47,6 +47,9 @@ RA_MUST int ra_sql_open(ra_store *store, const char *path, ra_sql **out, ra_erro
 RA_MUST int ra_sql_prepare(ra_sql *sql, ra_error *err);
 void ra_sql_close(ra_sql *sql);  // NULL is allowed
 
+// The connection, for sql_copy.h.
+sqlite3 *ra_sql_connection(ra_sql *sql);
+
 // Runs text without results.
 RA_MUST int ra_sql_script(ra_sql *sql, const char *text, ra_error *err);
 // The first column of the only row of a query, -1 when it has none.

@@ -142,6 +142,11 @@ static int sync_dir_of(const char *path, ra_error *err) {
     return ra_os_sync_dir(dir, err);
 }
 
+static void note_failed_sync(ra_store *store, const ra_error *why) {
+    if (store)
+        ra_store_sync_failed(store, why);
+}
+
 static int file_sync(sqlite3_file *base, int flags) {
     (void)flags;
     vfs_file *file = (vfs_file *)base;
@@ -150,7 +155,7 @@ static int file_sync(sqlite3_file *base, int flags) {
     if (rc == 0 && file->sync_dir)
         rc = sync_dir_of(file->path, &err);
     if (rc != 0) {
-        ra_store_sync_failed(file->store, &err);
+        note_failed_sync(file->store, &err);
         return SQLITE_IOERR_FSYNC;
     }
     file->sync_dir = false;
@@ -240,7 +245,7 @@ static int vfs_delete(sqlite3_vfs *vfs, const char *path, int sync_dir) {
     if (ra_os_unlink(path, &err) != 0)
         return SQLITE_IOERR_DELETE;
     if (sync_dir && sync_dir_of(path, &err) != 0) {
-        ra_store_sync_failed(vfs->pAppData, &err);
+        note_failed_sync(vfs->pAppData, &err);
         return SQLITE_IOERR_DIR_FSYNC;
     }
     return SQLITE_OK;

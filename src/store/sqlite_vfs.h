@@ -13,10 +13,10 @@ void ra_sqlite_init(void);
 // page, or 0 when another program wrote it, which then is not checked.
 enum { RA_PAGE_CHECKSUM_BYTES = 8 };
 
-// A file system for the database of one store: plain files without locks, since the store has its
-// directory to itself. A failed fsync makes the store read-only; a page that is not as it was
-// written is SQLITE_IOERR_DATA. To be unregistered and freed after the connection is closed.
-// OUT_OF_MEMORY.
+// A file system for the database of one store (NULL: for a copy of one): plain files without locks,
+// since the store has its directory to itself. A failed fsync makes the store read-only; a page
+// that is not as it was written is SQLITE_IOERR_DATA. To be unregistered and freed after the
+// connection is closed. OUT_OF_MEMORY.
 RA_MUST int ra_sqlite_vfs_new(ra_store *store, sqlite3_vfs **out, ra_error *err);
 void ra_sqlite_vfs_free(sqlite3_vfs *vfs);  // NULL is allowed
 

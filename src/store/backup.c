@@ -1,0 +1,269 @@
+#include "store/backup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file_name.h"
+#include "base/log.h"
+#include "base/os.h"
+#include "store/catalog_copy.h"
+
+// A backup that is being made is a folder of this prefix and a random number, locked.
+#define PARTIAL ".partial-"
+
+enum {
+    PATH_BYTES = PATH_MAX + NAME_MAX + 64,
+    MAX_FOLDER_BYTES = 3000,
+    COPY_BYTES = 64 * 1024 * 1024,
+    LIST_CEILING = INT32_MAX
+};
+
+typedef struct {
+    ra_store *store;
+    const atomic_bool *cancelled;
+    char partial[PATH_BYTES];
+    ra_bytes segments;  // of const ra_segment *, by address, each once
+    ra_backup *result;
+} backup;
+
+static int fail_cancelled(ra_error *err) {
+    RA_FAIL(err, CANCELLED, "the caller is gone");
+}
+
+// The files.
+
+static int compare_segments(const void *a, const void *b) {
+    uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static int add_segments(backup *b, const ra_flight *flight, ra_error *err) {
+    for (int i = 0; i < flight->n_versions; i++) {
+        const ra_content *content = flight->versions[i]->content;
+        for (int j = 0; j < content->n_parts; j++) {
+            const ra_segment *segment = content->parts[j].segment;
+            RA_TRY(ra_bytes_append(&b->segments, &segment, sizeof segment, err));
+        }
+    }
+    return 0;
+}
+
+// What the copy of the catalog refers to, hidden datasets included.
+static int list_segments(backup *b, const ra_state *state, ra_error *err) {
+    int64_t at = 0;
+    for (ra_flight *flight; (flight = ra_id_tree_next(&state->flights, &at)); at++) {
+        if (ra_id_tree_get(&state->unwritten, flight->row))
+            continue;
+        b->result->n_flights++;
+        RA_TRY(add_segments(b, flight, err));
+    }
+    at = 0;
+    for (ra_flight *flight; (flight = ra_id_tree_next(&state->hidden, &at)); at++)
+        RA_TRY(add_segments(b, flight, err));
+    const ra_segment **list = (const ra_segment **)(void *)b->segments.data;
+    size_t n = b->segments.len / sizeof *list, kept = 0;
+    if (n > 0)
+        qsort(list, n, sizeof *list, compare_segments);
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || list[i] != list[i - 1])
+            list[kept++] = list[i];
+    b->segments.len = kept * sizeof *list;
+    return 0;
+}
+
+static int copy_bytes(const backup *b, int from, int to, int64_t bytes, ra_error *err) {
+    for (int64_t at = 0; at < bytes; at += COPY_BYTES) {
+        if (atomic_load(b->cancelled))
+            return fail_cancelled(err);
+        RA_TRY(ra_os_copy(from, to, at, bytes - at < COPY_BYTES ? bytes - at : COPY_BYTES, err));
+    }
+    return ra_os_sync(to, err);
+}
+
+static int copy_file(const backup *b, const char *from, const char *to, int64_t bytes,
+                     ra_error *err) {
+    int in, out;
+    RA_TRY(ra_os_open(from, O_RDONLY, 0, &in, err));
+    int rc = ra_os_open(to, O_WRONLY | O_CREAT | O_EXCL, 0644, &out, err);
+    if (rc == 0)
+        rc = copy_bytes(b, in, out, bytes, err);
+    ra_os_close(out);
+    ra_os_close(in);
+    return rc;
+}
+
+static int sync_file(const char *path, ra_error *err) {
+    int fd;
+    RA_TRY(ra_os_open(path, O_RDONLY, 0, &fd, err));
+    int rc = ra_os_sync(fd, err);
+    ra_os_close(fd);
+    return rc;
+}
+
+static int place_file(const backup *b, const ra_segment *segment, const char *from, ra_error *err) {
+    char to[PATH_BYTES + 64];
+    bool linked;
+    snprintf(to, sizeof to, "%s/.remote-arrow/segments/%016" PRIx64 ".arrow", b->partial,
+             segment->id);
+    RA_TRY(ra_os_link(from, to, &linked, err));
+    if (!linked)
+        return copy_file(b, from, to, segment->file_bytes, err);
+    b->result->linked_bytes += segment->file_bytes;
+    return atomic_load(&segment->synced) ? 0 : sync_file(to, err);
+}
+
+static int add_file(const backup *b, const ra_segment *segment, ra_error *err) {
+    char from[RA_SEGMENT_PATH_BYTES];
+    ra_segment_print_path(b->store, segment->id, true, from);
+    if (access(from, F_OK) != 0 && errno == ENOENT) {
+        b->result->n_missing++;
+        return 0;
+    }
+    RA_TRY(place_file(b, segment, from, err));
+    b->result->n_files++;
+    b->result->n_bytes += segment->file_bytes;
+    return 0;
+}
+
+static int add_files(backup *b, const ra_snapshot *snapshot, ra_error *err) {
+    RA_TRY(list_segments(b, &snapshot->state, err));
+    const ra_segment *const *list = (const ra_segment *const *)(const void *)b->segments.data;
+    for (size_t i = 0; i < b->segments.len / sizeof *list; i++) {
+        if (atomic_load(b->cancelled))
+            return fail_cancelled(err);
+        RA_TRY(add_file(b, list[i], err));
+    }
+    return 0;
+}
+
+// The folder.
+
+static int make_folders(const backup *b, ra_error *err) {
+    static const char *const folders[] = {"/.remote-arrow", "/.remote-arrow/segments"};
+    char path[PATH_BYTES + 64];
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        snprintf(path, sizeof path, "%s%s", b->partial, folders[i]);
+        RA_TRY(ra_os_mkdir(path, 0755, err));
+    }
+    return 0;
+}
+
+static int sync_folders(const backup *b, ra_error *err) {
+    static const char *const folders[] = {"/.remote-arrow/segments", "/.remote-arrow", ""};
+    char path[PATH_BYTES + 64];
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        snprintf(path, sizeof path, "%s%s", b->partial, folders[i]);
+        RA_TRY(ra_os_sync_dir(path, err));
+    }
+    return 0;
+}
+
+static int fill(backup *b, ra_error *err) {
+    char catalog[PATH_BYTES + 64];
+    ra_snapshot *snapshot;
+    RA_TRY(make_folders(b, err));
+    snprintf(catalog, sizeof catalog, "%s/.remote-arrow/catalog.db", b->partial);
+    RA_TRY(ra_catalog_copy_make(b->store->catalog, catalog, &snapshot, err));
+    int rc = add_files(b, snapshot, err);
+    ra_snapshot_unref(snapshot);
+    RA_TRY(rc);
+    RA_TRY(sync_file(catalog, err));
+    return sync_folders(b, err);
+}
+
+// The lock tells others that the folder is not a leftover.
+static int make_partial(backup *b, const char *folder, int *lock, ra_error *err) {
+    uint64_t random;
+    ra_os_random(&random, sizeof random);
+    snprintf(b->partial, sizeof b->partial, "%s/" PARTIAL "%016" PRIx64, folder, random);
+    RA_TRY(ra_os_mkdir(b->partial, 0755, err));
+    RA_TRY(ra_os_open(b->partial, O_RDONLY | O_DIRECTORY, 0, lock, err));
+    if (flock(*lock, LOCK_EX | LOCK_NB) != 0)
+        RA_FAIL(err, IO_ERROR, "lock %s: %s", b->partial, strerror(errno));
+    return 0;
+}
+
+static int make(backup *b, const char *folder, const char *final, ra_error *err) {
+    int lock = -1;
+    int rc = make_partial(b, folder, &lock, err);
+    if (rc == 0)
+        rc = fill(b, err);
+    if (rc == 0)
+        rc = ra_os_rename_new(b->partial, final, err);
+    ra_error why;
+    if (rc != 0 && access(b->partial, F_OK) == 0 && ra_os_remove_tree(b->partial, &why) != 0)
+        ra_log(RA_LOG_WARNING, "store", "an unfinished backup is left: %s", why.message);
+    ra_os_close(lock);
+    return rc == 0 ? ra_os_sync_dir(folder, err) : rc;
+}
+
+int ra_backup_make(ra_store *store, const char *folder, ra_str name, const atomic_bool *cancelled,
+                   ra_backup *out, ra_error *err) {
+    char final[PATH_BYTES];
+    struct stat there;
+    *out = (ra_backup){0};
+    RA_TRY(ra_file_name_check(name, "a backup", err));
+    snprintf(final, sizeof final, "%s/%.*s", folder, (int)name.len, name.data);
+    if (lstat(final, &there) == 0)
+        RA_FAIL(err, INVALID_ARGUMENT, "the backup '%.*s' exists", RA_STR_ARG(name));
+    backup b = {.store = store, .cancelled = cancelled, .result = out};
+    ra_bytes_init(&b.segments, LIST_CEILING);
+    int rc = make(&b, folder, final, err);
+    ra_bytes_fini(&b.segments);
+    if (rc != 0)
+        ra_error_prefix(err, "backup '%.*s'", RA_STR_ARG(name));
+    return rc;
+}
+
+// Removes a folder that nobody is filling.
+static void remove_partial(const char *folder, const char *name) {
+    char path[PATH_BYTES];
+    ra_error why;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    int lock = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0) {
+        if (ra_os_remove_tree(path, &why) == 0)
+            ra_log(RA_LOG_WARNING, "store", "an unfinished backup was removed: %s", path);
+        else
+            ra_log(RA_LOG_WARNING, "store", "an unfinished backup is left: %s", why.message);
+    }
+    ra_os_close(lock);
+}
+
+static int clean(const char *folder, ra_error *err) {
+    DIR *stream = opendir(folder);
+    if (!stream || access(folder, W_OK | X_OK) != 0) {
+        int code = errno;
+        if (stream)
+            closedir(stream);
+        RA_FAIL(err, INVALID_ARGUMENT, "--backup-dir %s: %s", folder, strerror(code));
+    }
+    for (struct dirent *entry; (entry = readdir(stream)) != NULL;)
+        if (strncmp(entry->d_name, PARTIAL, sizeof PARTIAL - 1) == 0)
+            remove_partial(folder, entry->d_name);
+    closedir(stream);
+    return 0;
+}
+
+int ra_backup_open_folder(const char *folder, char **out, ra_error *err) {
+    char absolute[PATH_MAX];
+    *out = NULL;
+    if (!realpath(folder, absolute))
+        RA_FAIL(err, INVALID_ARGUMENT, "--backup-dir %s: %s", folder, strerror(errno));
+    if (strlen(absolute) > MAX_FOLDER_BYTES)
+        RA_FAIL(err, INVALID_ARGUMENT, "--backup-dir: the path is too long");
+    RA_TRY(clean(absolute, err));
+    *out = ra_strdup(absolute);
+    if (!*out)
+        RA_FAIL(err, OUT_OF_MEMORY, "no memory for a path");
+    return 0;
+}
