@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from serving import Server
-from zoo import table_of
+from zoo import all_tables, table_of
 
 OPTIONS = flight.FlightCallOptions(timeout=60)
 KEPT = [
@@ -99,6 +99,51 @@ def test_types_that_are_refused(server: Server, kind: pa.DataType) -> None:
     with pytest.raises(pa.ArrowNotImplementedError, match=f"column '{table.column_names[0]}'"):
         export(server, table, file="refused.parquet")
     assert not (server.data_dir / "refused.parquet").exists()
+
+
+@pytest.mark.parametrize("maker", all_tables().values(), ids=all_tables().keys())
+def test_arrow_keeps_every_table(server: Server, maker: Callable[[], pa.Table]) -> None:
+    table = maker()
+    answer = export(server, table, file="x.arrow", if_exists="replace")
+    path = server.data_dir / "x.arrow"
+    assert answer["format"] == "arrow" and answer["bytes"] == path.stat().st_size
+    with pa.ipc.open_file(path) as file:
+        back = file.read_all()
+    assert back.schema.equals(table.schema, check_metadata=True)
+    back.validate(full=True)
+    assert back.num_rows == table.num_rows
+    assert repr(back.to_pylist()) == repr(table.to_pylist())
+
+
+def test_arrow_unifies_dictionaries_of_many_segments(own_server: Server) -> None:
+    chunks = [pa.array([f"{i}", "x", None]).dictionary_encode() for i in range(200)]
+    table = pa.table({"d": pa.chunked_array(chunks), "i": range(600)})
+    export(own_server, table, file="x.arrow")
+    with pa.ipc.open_file(own_server.data_dir / "x.arrow") as file:
+        assert file.read_all().to_pydict() == table.to_pydict()
+
+
+def test_arrow_names_the_column_whose_dictionaries_do_not_fit(own_server: Server) -> None:
+    indices = pa.array(range(100), pa.int8())
+    chunks = [
+        pa.DictionaryArray.from_arrays(indices, [f"{i}-{n}" for n in range(100)]) for i in range(3)
+    ]
+    with pytest.raises(pa.ArrowException, match="'wide'"):
+        export(own_server, pa.table({"wide": pa.chunked_array(chunks)}), file="x.arrow")
+    assert files_of(own_server) == []
+
+
+def test_save_as_arrow(own_server: Server) -> None:
+    table = pa.table({"a": [1], "A": [2]})  # names that Parquet would not tell apart
+    with own_server.client() as client:
+        writer, _ = client.do_put(flight.FlightDescriptor.for_path("t"), table.schema, OPTIONS)
+        with writer:
+            writer.write_table(table)
+        (answer,) = client.do_action(flight.Action("save", b"0 x.arrow"), OPTIONS)
+    assert answer.body.to_pybytes() == b"Flight 0 saved as x.arrow"
+    with pa.ipc.open_file(own_server.data_dir / "x.arrow") as file:
+        assert file.read_all().equals(table)
+    assert files_of(own_server) == [own_server.data_dir / "x.arrow"]
 
 
 def test_csv(own_server: Server) -> None:

@@ -52,13 +52,15 @@ const ra_action ra_actions[] = {
      .json_body = true,
      .start = ra_action_equals},
     {.type = "export",
-     .description = "Writes a file in the data directory: {\"id\": 3, \"file\": \"x.parquet\"}",
+     .description = "Writes a file in the data directory: {\"id\": 3, \"file\": \"x.parquet\"}, "
+                    "also .csv, .arrow",
      .changes = true,
      .json_body = true,
      .start = ra_action_export,
      .on_end = ra_action_export_end},
     {.type = "save",
-     .description = "Names a Flight, keeps it and exports NAME.parquet: the text <id> <name>",
+     .description =
+         "Names a Flight, keeps it and exports NAME, Parquet by default: the text <id> <name>",
      .changes = true,
      .start = ra_action_save,
      .on_end = ra_action_export_end},

@@ -19,8 +19,7 @@ typedef struct {
     ra_str name;
     char file[NAME_MAX + 1];
     char caller[RA_CALLER_BYTES];  // of save, for the audit log
-    int64_t n_rows;
-    int64_t n_bytes;
+    ra_export_result result;
     ra_error err;
     ra_turn turn;
     ra_task task;
@@ -39,11 +38,12 @@ static int answer(ra_call *call, const export_state *e, ra_error *err) {
         snprintf(text, sizeof text, "Flight %" PRId64 " saved as %s", e->flight_id, e->export.file);
         return ra_action_reply_text(call, text, err);
     }
-    return ra_action_reply_json(call,
-                                json_pack("{s:s, s:s, s:I, s:I}", "file", e->export.file, "format",
-                                          e->export.is_csv ? "csv" : "parquet", "rows",
-                                          (json_int_t)e->n_rows, "bytes", (json_int_t)e->n_bytes),
-                                err);
+    return ra_action_reply_json(
+        call,
+        json_pack("{s:s, s:s, s:I, s:I}", "file", e->export.file, "format",
+                  ra_format_name(e->export.format), "rows", (json_int_t)e->result.n_rows, "bytes",
+                  (json_int_t)e->result.n_bytes),
+        err);
 }
 
 static void exported(ra_call *call, ra_post *post) {
@@ -77,12 +77,12 @@ static int work(export_state *e, ra_error *err) {
     RA_TRY(ra_store_check_writable(e->action->app->store, err));
     RA_TRY(
         ra_store_check_disk(e->action->app->store, 0, err));  // how long a file will be is unknown
-    RA_TRY(ra_export_check_schema(e->content->schema, e->export.is_csv, err));
+    RA_TRY(ra_export_check_schema(e->content->schema, e->export.format, err));
     if (e->is_save) {
         RA_TRY(change_flight(e, RA_CHANGE_KEEP, err));
         RA_TRY(change_flight(e, RA_CHANGE_RENAME, err));
     }
-    return ra_export_run(&e->export, &e->n_rows, &e->n_bytes, err);
+    return ra_export_run(&e->export, &e->result, err);
 }
 
 static void run_export(ra_task *task) {
@@ -109,13 +109,14 @@ static void turn_came(ra_call *call, ra_post *post) {
 }
 
 // The format: as named, else by the file's suffix.
-static int read_format(const json_t *json, const char *file, bool *is_csv, ra_error *err) {
+static int read_format(const json_t *json, ra_export *export, ra_error *err) {
     const json_t *named = json_object_get(json, "format");
-    const char *dot = strrchr(file, '.');
-    const char *format = named ? json_string_value(named) : dot ? dot + 1 : "";
-    *is_csv = format && strcmp(format, "csv") == 0;
-    if (!format || (!*is_csv && strcmp(format, "parquet") != 0))
-        RA_FAIL(err, INVALID_ARGUMENT, "\"format\", or the file's suffix, is parquet or csv");
+    bool known = named ? json_is_string(named) &&
+                             ra_format_read(ra_str_of(json_string_value(named)), &export->format)
+                       : ra_format_of_file(ra_str_of(export->file), &export->format);
+    if (!known)
+        RA_FAIL(err, INVALID_ARGUMENT,
+                "\"format\", or the file's suffix, is parquet, csv or arrow");
     return 0;
 }
 
@@ -130,7 +131,7 @@ static int read_export(export_state *e, const json_t *json, ra_error *err) {
         RA_FAIL(err, INVALID_ARGUMENT, "\"if_exists\" is \"error\" or \"replace\"");
     e->export.file = json_string_value(file);
     e->export.replace = strcmp(word, "replace") == 0;
-    return read_format(json, e->export.file, &e->export.is_csv, err);
+    return read_format(json, &e->export, err);
 }
 
 // "<id> <name>": the file has the suffix .parquet unless the name has one of ours.
@@ -140,12 +141,11 @@ static int read_save(export_state *e, ra_str body, ra_error *err) {
     e->name = (ra_str){space + 1, body.len - (size_t)(space + 1 - body.data)};
     RA_TRY(ra_name_check(e->name, err));
     RA_TRY(ra_export_check_name(e->name, err));
-    const char *name = e->name.data;
-    size_t n = e->name.len;
-    bool is_parquet = n > 8 && memcmp(name + n - 8, ".parquet", 8) == 0;
-    e->export.is_csv = n > 4 && memcmp(name + n - 4, ".csv", 4) == 0;
-    int bytes = snprintf(e->file, sizeof e->file, "%.*s%s", (int)n, name,
-                         is_parquet || e->export.is_csv ? "" : ".parquet");
+    bool has_suffix = ra_format_of_file(e->name, &e->export.format);
+    if (!has_suffix)
+        e->export.format = RA_FORMAT_PARQUET;
+    int bytes = snprintf(e->file, sizeof e->file, "%.*s%s", (int)e->name.len, e->name.data,
+                         has_suffix ? "" : ".parquet");
     RA_TRY(ra_export_check_name((ra_str){e->file, (size_t)bytes}, err));
     e->export.file = e->file;
     return 0;
@@ -173,6 +173,7 @@ static int new_state(ra_action_call *action, ra_flight *flight, ra_version *vers
         e->flight_id = flight->id;
         e->content = ra_content_ref(version->content);
         e->export.data_dir = action->app->data_dir;
+        e->export.budget = action->app->budget;
         e->export.content = e->content;
         e->export.cancelled = &e->cancelled;
         ra_error_init(&e->err);

@@ -274,3 +274,12 @@ int ra_segment_file_finish(ra_segment_file *file, ra_segment **out, ra_error *er
     file->finished = true;
     return 0;
 }
+
+int ra_segment_file_leave(ra_segment_file *file, char *path, int64_t *n_bytes, ra_error *err) {
+    RA_TRY(write_footer(file, err));
+    RA_TRY(sync_file(file, err));
+    file->finished = true;
+    strcpy(path, file->path);
+    *n_bytes = file->output.position;
+    return 0;
+}

@@ -30,5 +30,9 @@ RA_MUST int ra_segment_file_add_batch(ra_segment_file *file, const ra_batch *bat
 // Writes the footer, syncs a durable file, closes it. The segment has one reference (a use), is in
 // tmp_dir and all its messages count as verified. UNAVAILABLE when the sync failed.
 RA_MUST int ra_segment_file_finish(ra_segment_file *file, ra_segment **out, ra_error *err);
+// The same for a file that will be no segment: it stays in tmp_dir under the path that is given
+// (RA_SEGMENT_PATH_BYTES) and is the caller's. Without batches it may lack dictionaries.
+RA_MUST int ra_segment_file_leave(ra_segment_file *file, char *path, int64_t *n_bytes,
+                                  ra_error *err);
 
 #endif

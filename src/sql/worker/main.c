@@ -1,7 +1,9 @@
 // remote-arrow-sql: writes one table, which comes as a stream, to one file, by DuckDB.
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -133,14 +135,15 @@ static int run(worker *w, const char *statement, ra_error *err) {
     return rc;
 }
 
-static int open_database(worker *w, ra_error *err) {
+static int open_database(worker *w, int64_t memory_bytes, ra_error *err) {
     duckdb_config config;
-    char *words = NULL;
+    char *words = NULL, limit[32];
+    snprintf(limit, sizeof limit, "%" PRId64 "B", memory_bytes);
     if (w->duck.duckdb_create_config(&config) != DuckDBSuccess)
         RA_FAIL(err, OUT_OF_MEMORY, "DuckDB makes no configuration");
     bool ok =
         w->duck.duckdb_set_config(config, "threads", "1") == DuckDBSuccess &&
-        w->duck.duckdb_set_config(config, "memory_limit", "1GB") == DuckDBSuccess &&
+        w->duck.duckdb_set_config(config, "memory_limit", limit) == DuckDBSuccess &&
         w->duck.duckdb_set_config(config, "autoinstall_known_extensions", "false") ==
             DuckDBSuccess &&
         w->duck.duckdb_set_config(config, "autoload_known_extensions", "false") == DuckDBSuccess &&
@@ -205,13 +208,13 @@ static int copy_table(worker *w, bool parquet, ra_error *err) {
     return rc;
 }
 
-static int work(worker *w, bool parquet, ra_error *err) {
+static int work(worker *w, int64_t memory_bytes, bool parquet, ra_error *err) {
     RA_TRY(ra_duck_load(&w->duck, err));
-    RA_TRY(open_database(w, err));
+    RA_TRY(open_database(w, memory_bytes, err));
     RA_TRY(register_input(w, err));
     // Not before: DuckDB looks at the machine's memory when it starts. It has not seen data yet.
-    RA_TRY(ra_sandbox_enter(RA_SQL_FILE_FD, err));
-    RA_TRY(ra_stream_open(RA_SQL_INPUT_FD, &w->stream, err));
+    RA_TRY(ra_sandbox_enter(RA_SQL_FILE_FD, memory_bytes, err));
+    RA_TRY(ra_stream_open(RA_SQL_STREAM_FD, &w->stream, err));
     return copy_table(w, parquet, err);
 }
 
@@ -221,11 +224,11 @@ int main(int argc, char **argv) {
     ra_error err;
     ra_error_init(&err);
     ra_error_init(&the_worker.failed);
-    if (argc != 2 || fcntl(RA_SQL_ANSWER_FD, F_GETFD) < 0) {
+    if (argc != 4 || fcntl(RA_SQL_ANSWER_FD, F_GETFD) < 0) {
         fprintf(stderr, "remote-arrow-sql is started by remote-arrow-server\n");
         return 2;
     }
-    if (work(&the_worker, strcmp(argv[1], "parquet") == 0, &err) != 0)
+    if (work(&the_worker, strtoll(argv[1], NULL, 10), strcmp(argv[3], "parquet") == 0, &err) != 0)
         answer.reason = (int32_t)err.reason;
     answer.n_rows = the_worker.n_rows;
     memcpy(answer.message, err.message, sizeof answer.message);

@@ -1,13 +1,14 @@
 // Between server and worker: the descriptors that a worker inherits, and what it answers.
 //
-// The argument is the format ("parquet", "csv"). The table comes as an Arrow IPC stream; the answer
-// is one ra_sql_answer, then the end of the pipe.
+// The arguments are how many bytes DuckDB may use, what to do ("write"), and the format ("parquet",
+// "csv"). The table comes as an Arrow IPC stream; the answer is one ra_sql_answer, then the end of
+// the pipe.
 #ifndef RA_SQL_WORKER_PROTOCOL_H
 #define RA_SQL_WORKER_PROTOCOL_H
 
 #include "base/error.h"
 
-enum { RA_SQL_INPUT_FD = 3, RA_SQL_FILE_FD = 4, RA_SQL_ANSWER_FD = 5 };
+enum { RA_SQL_STREAM_FD = 3, RA_SQL_FILE_FD = 4, RA_SQL_ANSWER_FD = 5 };
 #define RA_SQL_FILE_PATH "/proc/self/fd/4"
 
 typedef struct {

@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 enum { CPU_SECONDS = 3600 };
-static const rlim_t data_bytes = (rlim_t)4 << 30;
+// DuckDB's own code and buffers beyond what it counts, and the batches of the stream.
+static const int64_t extra_bytes = INT64_C(512) << 20;
 
 static const int denied[] = {SCMP_SYS(socket),
                              SCMP_SYS(socketpair),
@@ -106,11 +107,11 @@ static int check_one_thread(ra_error *err) {
     return 0;
 }
 
-int ra_sandbox_enter(int file_fd, ra_error *err) {
+int ra_sandbox_enter(int file_fd, int64_t memory_bytes, ra_error *err) {
     RA_TRY(check_one_thread(err));
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         RA_FAIL(err, UNAVAILABLE, "the SQL worker cannot give up its rights: %s", strerror(errno));
-    RA_TRY(limit(RLIMIT_DATA, data_bytes, err));
+    RA_TRY(limit(RLIMIT_DATA, (rlim_t)(memory_bytes + extra_bytes), err));
     RA_TRY(limit(RLIMIT_CPU, CPU_SECONDS, err));
     RA_TRY(limit(RLIMIT_CORE, 0, err));
     RA_TRY(allow_one_file(file_fd, err));
