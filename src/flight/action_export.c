@@ -14,6 +14,7 @@ typedef struct {
     ra_action_call *action;
     ra_content *content;
     ra_export export;
+    bool lossy;
     bool is_save;  // the Flight `flight_id` becomes `name`, and is kept
     int64_t flight_id;
     ra_str name;
@@ -77,7 +78,7 @@ static int work(export_state *e, ra_error *err) {
     RA_TRY(ra_store_check_writable(e->action->app->store, err));
     RA_TRY(
         ra_store_check_disk(e->action->app->store, 0, err));  // how long a file will be is unknown
-    RA_TRY(ra_export_check_schema(e->content->schema, e->export.format, err));
+    RA_TRY(ra_export_check_schema(e->content->schema, e->export.format, e->lossy, err));
     if (e->is_save) {
         RA_TRY(change_flight(e, RA_CHANGE_KEEP, err));
         RA_TRY(change_flight(e, RA_CHANGE_RENAME, err));
@@ -123,12 +124,16 @@ static int read_format(const json_t *json, ra_export *export, ra_error *err) {
 static int read_export(export_state *e, const json_t *json, ra_error *err) {
     const json_t *file = json_object_get(json, "file");
     const json_t *if_exists = json_object_get(json, "if_exists");
+    const json_t *lossy = json_object_get(json, "lossy");
     const char *word = if_exists ? json_string_value(if_exists) : "error";
     if (!json_is_string(file))
         RA_FAIL(err, INVALID_ARGUMENT, "\"file\" must name the file");
     RA_TRY(ra_export_check_name((ra_str){json_string_value(file), json_string_length(file)}, err));
     if (!word || (strcmp(word, "error") != 0 && strcmp(word, "replace") != 0))
         RA_FAIL(err, INVALID_ARGUMENT, "\"if_exists\" is \"error\" or \"replace\"");
+    if (lossy && !json_is_boolean(lossy))
+        RA_FAIL(err, INVALID_ARGUMENT, "\"lossy\" is true or false");
+    e->lossy = json_is_true(lossy);
     e->export.file = json_string_value(file);
     e->export.replace = strcmp(word, "replace") == 0;
     return read_format(json, &e->export, err);
@@ -197,7 +202,7 @@ static int take_turn(ra_call *call, export_state *e, ra_error *err) {
 
 int ra_action_export(ra_call *call, ra_action_call *action, ra_error *err) {
     static const char *const keys[] = {"id",     "name",      "version", "file",
-                                       "format", "if_exists", NULL};
+                                       "format", "if_exists", "lossy",   NULL};
     ra_flight *flight;
     ra_version *version;
     export_state *e;

@@ -26,11 +26,11 @@ typedef struct {
 // Refuses names that are not plain: separators, a leading dot, control characters, over 255 bytes.
 // INVALID_ARGUMENT.
 RA_MUST int ra_export_check_name(ra_str file, ra_error *err);
-// Refuses tables that the file would not give back as they are, naming column and type; none for
-// Arrow.
-// NOT_IMPLEMENTED, INVALID_ARGUMENT for names that differ only in case. Job thread: tables are
-// wide.
-RA_MUST int ra_export_check_schema(const ra_schema *schema, ra_format format, ra_error *err);
+// Refuses tables whose values the file would not give back, naming column and type; with `lossy`
+// only those of which it holds nothing; none for Arrow. NOT_IMPLEMENTED, INVALID_ARGUMENT for names
+// that differ only in case. Job thread: tables are wide.
+RA_MUST int ra_export_check_schema(const ra_schema *schema, ra_format format, bool lossy,
+                                   ra_error *err);
 // Writes, syncs and renames; after a failure nothing is left. A file
 // that exists is INVALID_ARGUMENT. DISK_FULL, IO_ERROR, UNAVAILABLE (no worker, failed fsync),
 // CANCELLED, LIMIT (Arrow: dictionaries), OUT_OF_MEMORY, DATA_LOSS. Job thread.

@@ -30,21 +30,31 @@ static ra_schema *schema_of(const char *first, const char *second, ra_type_id ty
     return schema;
 }
 
-static void check(const char *first, const char *second, ra_type_id type, ra_format format,
-                  int code) {
-    ra_error err;
-    ra_schema *schema = schema_of(first, second, type);
-    assert_int_equal(ra_export_check_schema(schema, format, &err), code);
-    ra_schema_unref(schema);
-}
-
 static void test_schemas(void **state) {
     (void)state;
-    check("a", "b", RA_TYPE_BINARY, RA_FORMAT_PARQUET, 0);
-    check("a", "b", RA_TYPE_BINARY, RA_FORMAT_CSV, RA_UNIMPLEMENTED);
-    check("a", "b", RA_TYPE_HALF_FLOAT, RA_FORMAT_PARQUET, RA_UNIMPLEMENTED);
-    check("a", "A", RA_TYPE_INT32, RA_FORMAT_PARQUET, RA_INVALID);
-    check("a", "", RA_TYPE_INT32, RA_FORMAT_PARQUET, RA_INVALID);
+    static const struct {
+        const char *second;
+        ra_type_id type;
+        ra_format format;
+        int code;
+        int lossy_code;
+    } cases[] = {
+        {"b", RA_TYPE_BINARY, RA_FORMAT_PARQUET, 0, 0},
+        {"b", RA_TYPE_BINARY, RA_FORMAT_CSV, RA_UNIMPLEMENTED, 0},
+        {"b", RA_TYPE_HALF_FLOAT, RA_FORMAT_PARQUET, 0, 0},
+        {"b", RA_TYPE_INTERVAL_MONTHS, RA_FORMAT_PARQUET, RA_UNIMPLEMENTED, RA_UNIMPLEMENTED},
+        {"A", RA_TYPE_INTERVAL_MONTHS, RA_FORMAT_ARROW, 0, 0},
+        {"A", RA_TYPE_INT32, RA_FORMAT_PARQUET, RA_INVALID, RA_INVALID},
+        {"", RA_TYPE_INT32, RA_FORMAT_PARQUET, RA_INVALID, RA_INVALID},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ra_error err;
+        ra_schema *schema = schema_of("a", cases[i].second, cases[i].type);
+        ra_format format = cases[i].format;
+        assert_int_equal(ra_export_check_schema(schema, format, false, &err), cases[i].code);
+        assert_int_equal(ra_export_check_schema(schema, format, true, &err), cases[i].lossy_code);
+        ra_schema_unref(schema);
+    }
 }
 
 static int fail_call(void *context, const ra_os_event *event) {

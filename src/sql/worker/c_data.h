@@ -30,8 +30,8 @@ struct ArrowArray {
 };
 
 // The schema, or the batch, as a struct array; `out->release` gives it back (of a batch: also the
-// reference that this takes). TYPE_ERROR for a type without a format here, OUT_OF_MEMORY; after an
-// error there is nothing to release. Any thread.
+// reference that this takes). TYPE_ERROR for a type that storage.h does not give, OUT_OF_MEMORY;
+// after an error there is nothing to release. Any thread.
 RA_MUST int ra_c_schema(const ra_schema *schema, struct ArrowSchema *out, ra_error *err);
 RA_MUST int ra_c_array(ra_batch *batch, struct ArrowArray *out, ra_error *err);
 

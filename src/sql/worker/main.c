@@ -13,6 +13,7 @@
 #include "sql/worker/duck.h"
 #include "sql/worker/protocol.h"
 #include "sql/worker/sandbox.h"
+#include "sql/worker/storage.h"
 #include "sql/worker/stream.h"
 
 enum { CHUNK_ROWS = 2048, STATEMENT_CEILING = 64 * 1024 * 1024 };
@@ -22,6 +23,7 @@ typedef struct {
     ra_stream stream;
     duckdb_database database;
     duckdb_connection connection;
+    ra_schema *plain;  // what DuckDB sees
     struct ArrowSchema schema;
     duckdb_arrow_converted_schema types;
     ra_batch *batch;  // rows from `at` on are to come
@@ -34,11 +36,20 @@ typedef struct {
 // The process's one table: DuckDB's callbacks have no other way to it before the library is known.
 static worker the_worker;
 
+// Errors come as JSON: what it says.
+static int word_duck(const char *json, ra_error *err) {
+    static const char key[] = "\"exception_message\":\"";
+    const char *from = strstr(json, key);
+    from = from ? from + sizeof key - 1 : json;
+    const char *end = strchr(from, '"');
+    int bytes = end && from != json ? (int)(end - from) : (int)strlen(from);
+    return ra_error_set(err, RA_REASON_NOT_IMPLEMENTED, "DuckDB: %.*s", bytes, from);
+}
+
 static int fail_duck(worker *w, duckdb_error_data data, ra_error *err) {
     int rc = 0;
     if (data && w->duck.duckdb_error_data_has_error(data))
-        rc = ra_error_set(err, RA_REASON_NOT_IMPLEMENTED, "DuckDB: %s",
-                          w->duck.duckdb_error_data_message(data));
+        rc = word_duck(w->duck.duckdb_error_data_message(data), err);
     if (data)
         w->duck.duckdb_destroy_error_data(&data);
     return rc;
@@ -48,8 +59,12 @@ static int make_chunk(worker *w, ra_batch *rows, ra_error *err) {
     struct ArrowArray array;
     if (w->chunk)
         w->duck.duckdb_destroy_data_chunk(&w->chunk);
-    RA_TRY(ra_c_array(rows, &array, err));
-    int rc = fail_duck(
+    ra_batch *plain;
+    RA_TRY(ra_storage_batch(rows, w->plain, &plain, err));
+    int rc = ra_c_array(plain, &array, err);
+    ra_batch_unref(plain);
+    RA_TRY(rc);
+    rc = fail_duck(
         w, w->duck.duckdb_data_chunk_from_arrow(w->connection, &array, w->types, &w->chunk), err);
     if (array.release)
         array.release(&array);
@@ -170,36 +185,52 @@ static int register_input(worker *w, ra_error *err) {
     return run(w, "SET lock_configuration = true", err);
 }
 
+static bool has_floats(const ra_field *fields, int n) {
+    for (int i = 0; i < n; i++)
+        if (fields[i].type == RA_TYPE_FLOAT || fields[i].type == RA_TYPE_DOUBLE ||
+            has_floats(fields[i].children, fields[i].n_children))
+            return true;
+    return false;
+}
+
+// To DuckDB's dictionaries -0.0 and 0.0 are one.
+static const char *parquet_options(const ra_schema *plain) {
+    return has_floats(plain->fields, plain->n_fields)
+               ? ", DICTIONARY_SIZE_LIMIT 0, COMPRESSION zstd"
+               : "";
+}
+
 // The schema goes along as pyarrow and others write it, so that they restore types from it.
-static int print_copy(const ra_schema *schema, bool parquet, ra_bytes *out, ra_error *err) {
-    if (!parquet)
-        return ra_bytes_printf(out, err,
-                               "COPY (SELECT * FROM input()) TO '" RA_SQL_FILE_PATH
-                               "' (FORMAT csv, HEADER, USE_TMP_FILE false)");
+static int print_schema(const ra_schema *schema, ra_bytes *out, ra_error *err) {
     ra_bytes framed;
     ra_bytes_init(&framed, STATEMENT_CEILING);
-    int rc = ra_bytes_printf(out, err,
-                             "COPY (SELECT * FROM input()) TO '" RA_SQL_FILE_PATH
-                             "' (FORMAT parquet, USE_TMP_FILE false, KV_METADATA "
-                             "{'ARROW:schema': '");
-    if (rc == 0)
-        rc = ra_ipc_encode_framed_schema(schema, &framed, err);
+    int rc = ra_ipc_encode_framed_schema(schema, &framed, err);
     if (rc == 0)
         rc = ra_base64_encode(ra_bytes_str(&framed), true, out, err);
-    if (rc == 0)
-        rc = ra_bytes_printf(out, err, "'})");
     ra_bytes_fini(&framed);
     return rc;
 }
 
+static int print_copy(const worker *w, bool parquet, ra_bytes *out, ra_error *err) {
+    RA_TRY(ra_bytes_printf(
+        out, err, "COPY (SELECT * FROM input()) TO '" RA_SQL_FILE_PATH "' (USE_TMP_FILE false, "));
+    if (!parquet)
+        return ra_bytes_printf(out, err, "FORMAT csv, HEADER)");
+    RA_TRY(ra_bytes_printf(out, err, "FORMAT parquet%s, KV_METADATA {'ARROW:schema': '",
+                           parquet_options(w->plain)));
+    RA_TRY(print_schema(ra_ipc_decoder_schema(w->stream.decoder), out, err));
+    return ra_bytes_printf(out, err, "'})");
+}
+
 static int copy_table(worker *w, bool parquet, ra_error *err) {
     const ra_schema *schema = ra_ipc_decoder_schema(w->stream.decoder);
-    RA_TRY(ra_c_schema(schema, &w->schema, err));
+    RA_TRY(ra_storage_schema(schema, &w->plain, err));
+    RA_TRY(ra_c_schema(w->plain, &w->schema, err));
     RA_TRY(
         fail_duck(w, w->duck.duckdb_schema_from_arrow(w->connection, &w->schema, &w->types), err));
     ra_bytes statement;
     ra_bytes_init(&statement, STATEMENT_CEILING);
-    int rc = print_copy(schema, parquet, &statement, err);
+    int rc = print_copy(w, parquet, &statement, err);
     if (rc == 0)
         rc = ra_bytes_append_zeros(&statement, 1, err);
     if (rc == 0)
