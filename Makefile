@@ -111,7 +111,7 @@ $(BUILD)/.deps: tools/install-deps tools/debian-packages.txt
 
 # The tests of a normal run, in the order in which a failure is cheapest. Each step's minutes are in
 # build/test-minutes.txt afterwards.
-TEST_STEPS := check build unit test-clang test-asan test-tsan test-wire test-interop test-examples fuzz
+TEST_STEPS := check build unit test-clang test-asan test-tsan test-wire test-wheel test-interop test-examples fuzz
 JOBS := $(shell nproc)
 .PHONY: test
 test: $(BUILD)/.deps
@@ -127,7 +127,7 @@ check: .venv/.done
 	tools/check-includes
 	tools/make-docs --check
 	.venv/bin/ruff check --quiet --config tools/ruff.toml python tests bench examples tools/check-includes \
-	    tools/make-docs
+	    tools/make-docs tools/make-wheel
 
 # clang's warnings, then the unit tests with its sanitizers.
 .PHONY: test-clang
@@ -196,6 +196,17 @@ test-long: build .venv/.done
 	    $(PYTEST_LONG) tests/test_crash.py tests/test_side_by_side.py
 	RA_FAULTS_ALL=1 $(MAKE) --no-print-directory -j$(JOBS) unit-server
 	$(MAKE) --no-print-directory -j$(JOBS) FUZZ_SECONDS=$(LONG_FUZZ_SECONDS) fuzz
+
+# A wheel with the server inside, for a machine with Python and glibc; then what it promises.
+WHEELS := $(BUILD)/wheels
+.PHONY: wheel
+wheel: build .venv/.done
+	$(VENV_PYTHON) tools/make-wheel $(BUILD) $(WHEELS)
+	@ls $(WHEELS)/*.whl
+
+.PHONY: test-wheel
+test-wheel: wheel
+	RA_WHEEL=$(CURDIR)/$(WHEELS) $(PYTEST) python/tests/test_wheel.py
 
 .PHONY: demo
 demo: build .venv/.done

@@ -26,7 +26,7 @@ def find_server() -> Path:
     """
     named = os.environ.get("REMOTE_ARROW_SERVER")
     package = Path(__file__).resolve().parent
-    own = [package / "bin" / _NAME, package.parents[1] / "build" / _NAME]
+    own = [package / "_bin" / _NAME, package.parents[1] / "build" / _NAME]
     places = [Path(named)] if named else own
     on_path = None if named else shutil.which(_NAME)
     for place in [*places, *([Path(on_path)] if on_path else [])]:
