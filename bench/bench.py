@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.flight as flight
+import pyarrow.parquet
 
 from conditions import keep_client_memory, occupy_memory
 from measure import (
@@ -39,6 +40,7 @@ from measure import (
 )
 from processes import CpuOf, Peer, build_tools, downloading, peak_heap, run_tool
 from remote import Json, Remote, by_command, by_id, by_name
+from remote_arrow import connect
 from serving import Server
 from side_by_side import WINDOW_S, gather
 
@@ -329,6 +331,38 @@ def uploads_that_are_kept(bench: Bench) -> Iterator[Row]:
 def call_times(work: Callable[[], object], n: int = SMALL_CALLS) -> list[float]:
     """Seconds of each of n calls."""
     return [timed(work) for _ in range(n)]
+
+
+@case("R21p")
+def upload_of_a_parquet_file(bench: Bench) -> Iterator[Row]:
+    """The Python package's upload of a file, against reading it by pyarrow and DoPut."""
+    path = bench.folder / "R21p.parquet"
+    table = wide_table(ROWS // 2, 1)
+    pyarrow.parquet.write_table(table, path)
+    server = bench.start("files", "--durability", "none")
+    bench.occupy_memory()
+    made: list[str] = []
+
+    def name() -> str:
+        made.append(f"R21p {len(made)}")
+        return made[-1]
+
+    with Remote(server.uri) as client, connect(server.uri) as con:
+        turns = Turns.of(
+            UPLOAD_ROUNDS,
+            lambda: timed(lambda: con.upload(path, name(), progress=False)),
+            lambda: timed(
+                lambda: upload(
+                    client.client, name(), pyarrow.parquet.read_table(path).to_batches()
+                )
+            ),
+        )
+        assert con[made[0]].to_table().equals(table)
+    server.stop()
+    path.unlink()
+    texts = rate(table.nbytes, turns.ours), rate(table.nbytes, turns.peer)
+    what = "upload of a Parquet file / read_table, DoPut"
+    yield Row("R21p", what, *texts, turns.speedups(), at_least(1.2, 0.9))
 
 
 @case("R8")

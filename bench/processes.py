@@ -13,7 +13,7 @@ import pyarrow.flight as flight
 
 BENCH = Path(__file__).resolve().parent
 REPOSITORY = BENCH.parent
-sys.path.insert(0, str(REPOSITORY / "tests"))
+sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY / "python")]
 
 from serving import Server  # noqa: E402 - found through the line above
 

@@ -16,6 +16,7 @@ import pyarrow.parquet
 
 from remote_arrow.calls import Calls
 from remote_arrow.closing import Closing
+from remote_arrow.sources import Source
 from remote_arrow.table import MAX_JSON_ITEMS, array_argument
 from remote_arrow.upload import IfExists, put
 
@@ -232,7 +233,7 @@ class RemoteDataset(Closing):
         return flight.FlightDescriptor.for_path(f"#{flight_id}")
 
     def _upload(self, table: pa.Table, name: str | None, if_exists: IfExists) -> int:
-        return put(self._calls, table.to_reader(), name, if_exists)["id"]
+        return put(self._calls, Source(table.schema, table.to_reader()), name, if_exists)["id"]
 
     def _call_with_array(
         self, method: str, key: str, array: object, **others: object

@@ -20,6 +20,7 @@ from remote_arrow.errors import (
     ServerUnavailable,
     Unauthenticated,
 )
+from remote_arrow.progress import Progress
 from remote_arrow.serve import LocalServer, serve
 from remote_arrow.table import RemoteTable
 
@@ -31,6 +32,7 @@ __all__ = [
     "FlightNotFound",
     "LocalServer",
     "NotPermitted",
+    "Progress",
     "RemoteArrowError",
     "RemoteTable",
     "ResourceExhausted",

@@ -6,15 +6,17 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import pyarrow.flight as flight
 
 from remote_arrow.calls import Calls
 from remote_arrow.closing import Closing
 from remote_arrow.errors import FlightNotFound
+from remote_arrow.progress import Watcher
+from remote_arrow.sources import SourceOptions
 from remote_arrow.table import RemoteTable
-from remote_arrow.upload import IfExists, open_source, put
+from remote_arrow.upload import IfExists, upload
 
 _DEFAULT_URL = "grpc://localhost:5005"
 
@@ -103,14 +105,22 @@ class Connection(Closing):
                 yield json.loads(result.body.to_pybytes())
 
     def upload(
-        self, source: Any, name: str | None = None, *, if_exists: IfExists = "error"
+        self,
+        source: Any,
+        name: str | None = None,
+        *,
+        if_exists: IfExists = "error",
+        progress: bool | Watcher | None = None,
+        **options: Unpack[SourceOptions],
     ) -> RemoteTable:
         """Uploads a table; on return it is on the server's disk.
 
-        `source`: path of a CSV, Parquet, Arrow or Feather file, a pandas DataFrame, or anything
-        with `__arrow_c_stream__` (pyarrow Table, RecordBatchReader, polars DataFrame).
-        Raises FlightExists when the name is taken and `if_exists` is "error".
+        `source`: path, pattern or URL of CSV, Parquet, Arrow or Feather files, a pandas DataFrame,
+        anything with `__arrow_c_stream__` (pyarrow Table, RecordBatchReader, polars DataFrame), a
+        pyarrow Dataset, or an iterator of such things, whose rows follow each other. `options`:
+        see SourceOptions. `progress`: a callable gets a Progress after each batch; True draws a
+        bar, None one on a terminal after a second. Raises FlightExists when the name is taken and
+        `if_exists` is "error". A source that fails leaves nothing on the server.
         """
-        with open_source(source) as reader:
-            about = put(self._calls, reader, name, if_exists)
+        about = upload(self._calls, source, name, if_exists, progress, options)
         return self.dataset(about["id"], version=about["version"])
