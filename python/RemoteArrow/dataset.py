@@ -14,10 +14,10 @@ import pyarrow.csv
 import pyarrow.flight as flight
 import pyarrow.parquet
 
+from remote_arrow.arguments import MAX_JSON_ITEMS, array_argument
 from remote_arrow.calls import Calls
 from remote_arrow.closing import Closing
 from remote_arrow.sources import Source
-from remote_arrow.table import MAX_JSON_ITEMS, array_argument
 from remote_arrow.upload import IfExists, put
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     Source = str | os.PathLike[str] | pa.Table | pandas.DataFrame
 
 SortKey = tuple[str, str] | tuple[str, str, str]
-
 
 
 @dataclass(frozen=True)
@@ -235,9 +234,7 @@ class RemoteDataset(Closing):
     def _upload(self, table: pa.Table, name: str | None, if_exists: IfExists) -> int:
         return put(self._calls, Source(table.schema, table.to_reader()), name, if_exists)["id"]
 
-    def _call_with_array(
-        self, method: str, key: str, array: object, **others: object
-    ) -> pa.Table:
+    def _call_with_array(self, method: str, key: str, array: object, **others: object) -> pa.Table:
         """Runs a method with an array argument, a long one sent as Arrow data instead of text."""
         if not hasattr(array, "__len__") or len(array) <= MAX_JSON_ITEMS:
             return self._call(method, array, *others.values())

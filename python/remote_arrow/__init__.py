@@ -12,6 +12,7 @@ from remote_arrow.connection import Connection, connect
 from remote_arrow.errors import (
     Cancelled,
     Conflict,
+    DownloadTooLarge,
     FlightExists,
     FlightNotFound,
     NotPermitted,
@@ -20,7 +21,10 @@ from remote_arrow.errors import (
     ServerUnavailable,
     Unauthenticated,
 )
+from remote_arrow.options import Options, options
+from remote_arrow.pipeline import Planned
 from remote_arrow.progress import Progress
+from remote_arrow.scratch import Scratch
 from remote_arrow.serve import LocalServer, serve
 from remote_arrow.table import RemoteTable
 
@@ -28,16 +32,21 @@ __all__ = [
     "Cancelled",
     "Conflict",
     "Connection",
+    "DownloadTooLarge",
     "FlightExists",
     "FlightNotFound",
     "LocalServer",
     "NotPermitted",
     "Progress",
+    "Options",
+    "Planned",
     "RemoteArrowError",
     "RemoteTable",
     "ResourceExhausted",
+    "Scratch",
     "ServerUnavailable",
     "Unauthenticated",
     "connect",
+    "options",
     "serve",
 ]

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import pyarrow as pa
 import pyarrow.flight as flight
 
 from remote_arrow.errors import translate
+from remote_arrow.waiting import cancellable, interruptible
 
+DEFAULT_TIMEOUT_S = 30.0
 _ATTEMPTS = 6
 _FIRST_PAUSE_S = 0.1
 T = TypeVar("T")
@@ -47,19 +53,123 @@ class _Watch(flight.ClientMiddlewareFactory):
         return _Call(self._told)
 
 
-class Calls:
-    """A Flight client of one server. `timeout_s` bounds every call but downloads and uploads."""
+class _Line:
+    """The Flight client of a process; a child process after a fork gets its own.
 
-    def __init__(self, url: str, timeout_s: float | None, token: str | None) -> None:
+    gRPC does not work in a child that was forked while its parent had a client: no client is kept
+    over a fork. The parent's next call connects again, in a millisecond.
+    """
+
+    all: weakref.WeakSet[_Line] = weakref.WeakSet()
+
+    def __init__(self, url: str, told: _Told) -> None:
+        self._url = url
+        self._told = told
+        self._client: flight.FlightClient | None = None
+        self._pid = 0
+        self.is_closed = False
+        _Line.all.add(self)
+
+    @property
+    def client(self) -> flight.FlightClient:
+        client = self._client
+        if client is not None and self._pid == os.getpid():
+            return client
+        if self.is_closed:
+            raise pa.ArrowInvalid(f"the connection to {self._url} is closed")
+        client = flight.FlightClient(self._url, middleware=[_Watch(self._told)])
+        self._client, self._pid = client, os.getpid()
+        return client
+
+    def drop(self) -> None:
+        self._client = None
+
+    def close(self) -> None:
+        self.is_closed = True
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+
+def _drop_all() -> None:
+    for line in list(_Line.all):
+        line.drop()
+
+
+os.register_at_fork(before=_drop_all)
+_by_url: weakref.WeakValueDictionary[str, Calls] = weakref.WeakValueDictionary()
+
+
+def calls_of(url: str) -> Calls:
+    """The calls of an open connection of this process to `url`, else of a new one, whose token is
+    that of the environment.
+    """
+    calls = _by_url.get(url)
+    if calls is None or calls.is_closed:
+        calls = Calls(url, DEFAULT_TIMEOUT_S, os.environ.get("REMOTE_ARROW_TOKEN"))
+    return calls
+
+
+class Calls:
+    """A Flight client of one server. `timeout_s` bounds every call but downloads and uploads.
+
+    `caller` names who makes Flights by these calls; None: the address does.
+    """
+
+    def __init__(
+        self, url: str, timeout_s: float | None, token: str | None, caller: str | None = None
+    ) -> None:
+        self.url = url
         self.told = _Told()
-        self.client = flight.FlightClient(url, middleware=[_Watch(self.told)])
+        self._line = _Line(url, self.told)
         self._headers = [(b"authorization", f"Bearer {token}".encode())] if token else []
         self.timeout_s = timeout_s
+        self._stream_timeout_s: float | None = None
+        self._n_attempts = _ATTEMPTS
+        if caller is not None:
+            self._headers.append((b"remote-arrow-client", caller.encode()))
+        self._set_options()
+        if caller is None:
+            _by_url[url] = self
+
+    def _set_options(self) -> None:
+        self._bounded = flight.FlightCallOptions(timeout=self.timeout_s, headers=self._headers)
+        self._unbounded = flight.FlightCallOptions(
+            timeout=self._stream_timeout_s, headers=self._headers
+        )
+
+    def hurried(self, timeout_s: float) -> Calls:
+        """The same connection, every call tried once and bounded, downloads too."""
+        calls = copy.copy(self)
+        calls.timeout_s = calls._stream_timeout_s = timeout_s
+        calls._n_attempts = 1
+        calls._set_options()
+        return calls
+
+    def of_caller(self, caller: str) -> Calls:
+        """Calls of the same server with the same token, in another name."""
+        calls = Calls(self.url, self.timeout_s, None, caller)
+        calls._headers = [*self._headers, *calls._headers]
+        calls._set_options()
+        return calls
+
+    @property
+    def client(self) -> flight.FlightClient:
+        """The client of this process. ArrowInvalid when the connection was closed."""
+        return self._line.client
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._line.is_closed
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._line.close()
 
     def options(self, bounded: bool = True) -> flight.FlightCallOptions:
         """Options of a call: the token, and the timeout when it is `bounded`."""
-        timeout = self.timeout_s if bounded else None
-        return flight.FlightCallOptions(timeout=timeout, headers=self._headers)
+        return self._bounded if bounded else self._unbounded
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -75,12 +185,12 @@ class Calls:
 
     def read(self, call: Callable[[], T]) -> T:
         """Runs a call that changes nothing; while the server is away, again for some seconds."""
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(self._n_attempts):
             try:
                 with self.translated():
                     return call()
             except flight.FlightUnavailableError:
-                if attempt == _ATTEMPTS - 1:
+                if attempt == self._n_attempts - 1:
                     raise
                 time.sleep(_FIRST_PAUSE_S * 2**attempt)
         raise AssertionError("unreachable")
@@ -102,3 +212,23 @@ class Calls:
     def info(self, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
         """The FlightInfo of a descriptor; a command is run first."""
         return self.read(lambda: self.client.get_flight_info(descriptor, self.options()))
+
+    def long_run(self, command: str) -> dict[str, Any]:
+        """Runs a command that publishes and may take long; the Flight's JSON.
+
+        By an exchange, whose call can be cancelled while the server runs: of GetFlightInfo
+        pyarrow gives no hold.
+        """
+
+        def run() -> dict[str, Any]:
+            descriptor = flight.FlightDescriptor.for_command(command)
+            writer, reader = self.client.do_exchange(descriptor, self.options())
+            try:
+                with cancellable(reader.cancel):
+                    writer.done_writing()
+                    about: dict[str, Any] = json.loads(reader.read_chunk().app_metadata)
+            finally:
+                reader.cancel()  # its rows are not wanted
+            return about
+
+        return interruptible(lambda: self.read(run))

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from typing import Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import pyarrow.flight as flight
 
@@ -15,8 +15,11 @@ from remote_arrow.closing import Closing
 from remote_arrow.errors import FlightNotFound
 from remote_arrow.progress import Watcher
 from remote_arrow.sources import SourceOptions
-from remote_arrow.table import RemoteTable
-from remote_arrow.upload import IfExists, upload
+from remote_arrow.table import RemoteTable, uploaded
+from remote_arrow.upload import IfExists
+
+if TYPE_CHECKING:
+    from remote_arrow.scratch import Scratch
 
 _DEFAULT_URL = "grpc://localhost:5005"
 
@@ -26,9 +29,10 @@ def connect(
 ) -> Connection:
     """A connection to a server; `url` defaults to REMOTE_ARROW_URL, then to localhost:5005.
 
-    `timeout` in seconds bounds each call but uploads and downloads; None: no bound. Raises
-    ServerUnavailable when the server does not answer.
+    `timeout` in seconds bounds each call but uploads and downloads; None: no bound. `token`
+    defaults to REMOTE_ARROW_TOKEN. Raises ServerUnavailable when the server does not answer.
     """
+    token = token or os.environ.get("REMOTE_ARROW_TOKEN")
     url = url or os.environ.get("REMOTE_ARROW_URL") or _DEFAULT_URL
     con = Connection(url if "://" in url else f"grpc://{url}", timeout, token)
     con.server_info()
@@ -47,11 +51,24 @@ class Connection(Closing):
 
     def close(self) -> None:
         """Closes the connection."""
-        self._calls.client.close()
+        self._calls.close()
 
     def server_info(self) -> dict[str, Any]:
         """Version, limits, what the store holds, features."""
         return self._calls.read(lambda: self._calls.action("server-info", {})[0])
+
+    def scratch(self) -> Scratch:
+        """A connection for a `with` block, whose results are deleted at its end.
+
+        >>> with con.scratch() as session:
+        ...     session["rides"].sort_by("fare").slice(0, 1).to_pylist()
+        [{'fare': 3.0, 'zone': 'B'}]
+        >>> [(ds.id, ds.name) for ds in con.flights()]
+        [(0, 'rides')]
+        """
+        from remote_arrow.scratch import Scratch
+
+        return Scratch(self._calls)
 
     def flights(
         self,
@@ -122,5 +139,4 @@ class Connection(Closing):
         bar, None one on a terminal after a second. Raises FlightExists when the name is taken and
         `if_exists` is "error". A source that fails leaves nothing on the server.
         """
-        about = upload(self._calls, source, name, if_exists, progress, options)
-        return self.dataset(about["id"], version=about["version"])
+        return uploaded(self._calls, source, name, if_exists, progress=progress, options=options)

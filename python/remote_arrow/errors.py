@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +22,7 @@ class RemoteArrowError(Exception):
     flight: int | None = None
     retryable: bool = False
     request_id: str | None = None
-    details: dict[str, Any]
+    details: Mapping[str, Any] = MappingProxyType({})
 
 
 class FlightNotFound(RemoteArrowError, pa.ArrowKeyError):
@@ -53,6 +55,14 @@ class NotPermitted(RemoteArrowError, flight.FlightUnauthorizedError):
 
 class Cancelled(RemoteArrowError, pa.ArrowCancelled):
     """The call was cancelled."""
+
+
+class DownloadTooLarge(RemoteArrowError, ValueError):
+    """An attribute would download more than `options.max_implicit_download`; the message names
+    the explicit read.
+    """
+
+    reason = "LIMIT"
 
 
 _BY_REASON: dict[str, type[RemoteArrowError]] = {
@@ -101,4 +111,12 @@ def translate(error: Exception, told: dict[str, Any]) -> Exception:
     made.flight = told.get("flight")
     made.retryable = told.get("retryable", reason in ("UNAVAILABLE", "DEADLINE"))
     made.details = told
+    return made
+
+
+def not_found(message: str, flight_id: int) -> FlightNotFound:
+    """The error for a Flight that the client itself found gone."""
+    made = FlightNotFound(message)
+    made.reason = "FLIGHT_NOT_FOUND"
+    made.flight = flight_id
     return made

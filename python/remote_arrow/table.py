@@ -2,92 +2,198 @@
 
 from __future__ import annotations
 
-import base64
+import functools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.flight as flight
 
-from remote_arrow.calls import Calls
+from remote_arrow.arguments import (
+    columns_argument,
+    indices_argument,
+    mask_argument,
+    metadata_argument,
+    name_argument,
+    names_argument,
+    slice_arguments,
+    sorting_arguments,
+)
+from remote_arrow.base import Step, is_long
+from remote_arrow.calls import Calls, calls_of
+from remote_arrow.errors import not_found
+from remote_arrow.local import LocalAttributes
+from remote_arrow.not_yet import later, not_yet
+from remote_arrow.progress import Watcher
+from remote_arrow.reading import Reading
+from remote_arrow.show import html_of, text_of
+from remote_arrow.sources import SourceOptions
+from remote_arrow.upload import IfExists, upload
 
-_MAX_BREAKS = 5  # of a download that brings no batch in between
-MAX_JSON_ITEMS = 10_000  # a command may have 1 MiB of text
+if TYPE_CHECKING:
+    from remote_arrow.pipeline import Pipeline
 
 
-class RemoteTable:
-    """A version of a Flight; never changes. Methods that give a table run on the server, and each
-    result is one more Flight. Reading (`to_table`, `head` …) downloads and publishes nothing.
+class _Constructor:
+    """A constructor of pyarrow.Table whose table is uploaded: over the connection of the handle
+    that it is called on; on the class, over one to REMOTE_ARROW_URL.
     """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, handle: RemoteTable | None, owner: type) -> Callable[..., RemoteTable]:
+        local = getattr(pa.Table, self._name)
+
+        @functools.wraps(local)
+        def upload(*args: Any, **kwargs: Any) -> RemoteTable:
+            calls = _default_calls() if handle is None else handle._calls
+            return uploaded(calls, local(*args, **kwargs), None)
+
+        return upload
+
+
+class RemoteTable(Reading, LocalAttributes):
+    """A version of a Flight, used as a pyarrow.Table; never changes.
+
+    Methods that give a table run on the server, and each result is one more Flight. Reading
+    (`to_table`, `head` …) downloads and publishes nothing. Pickles to its address, without a token;
+    where it is unpickled it uses an open connection to that server, or a new one with the token in
+    REMOTE_ARROW_TOKEN.
+
+    >>> ds.sort_by([("fare", "descending")]).slice(0, 1).to_pylist()
+    [{'fare': 52.0, 'zone': 'A'}]
+    """
+
+    add_column = later("add_column")
+    append_column = later("append_column")
+    set_column = later("set_column")
+    cast = later("cast")
+    group_by = later("group_by")
+    join = later("join")
+    join_asof = later("join_asof")
+
+    from_arrays = _Constructor()
+    from_batches = _Constructor()
+    from_pandas = _Constructor()
+    from_pydict = _Constructor()
+    from_pylist = _Constructor()
+    from_struct_array = _Constructor()
 
     def __init__(self, calls: Calls, info: flight.FlightInfo) -> None:
         self._calls = calls
-        self.schema: pa.Schema = info.schema
-        self.num_rows: int = info.total_records
-        self.total_bytes: int = info.total_bytes
-        self.about: dict[str, Any] = json.loads(info.app_metadata)
-        self.id: int = self.about["id"]
-        self.version: int = self.about["version"]
-        self.kind: str = self.about["kind"]
+        self._info = info
+
+    @functools.cached_property
+    def _info(self) -> flight.FlightInfo:
+        """Of an unpickled handle: asked for at first use."""
+        return self._info_of(self._from["version"])
+
+    @functools.cached_property
+    def about(self) -> dict[str, Any]:
+        """The Flight's JSON (docs/actions.md) when the handle was made."""
+        about: dict[str, Any] = json.loads(self._info.app_metadata)
+        return about
+
+    @functools.cached_property
+    def _from(self) -> dict[str, Any]:
+        return {key: self.about[key] for key in ("id", "uid", "version")}
+
+    @functools.cached_property
+    def schema(self) -> pa.Schema:
+        """The schema."""
+        return self._info.schema
+
+    @functools.cached_property
+    def num_rows(self) -> int:
+        """Number of rows."""
+        return int(self._info.total_records)
+
+    @functools.cached_property
+    def total_bytes(self) -> int:
+        """Bytes of all columns as the server stores them."""
+        return int(self._info.total_bytes)
+
+    @property
+    def id(self) -> int:
+        """The Flight's number."""
+        return int(self._from["id"])
+
+    @property
+    def version(self) -> int:
+        """The version, from 1."""
+        return int(self._from["version"])
+
+    @property
+    def kind(self) -> str:
+        """dataset (uploaded or kept) or result."""
+        return str(self.about["kind"])
 
     @property
     def name(self) -> str | None:
         """Name of the Flight when the handle was made; None: it has none."""
         return next(iter(self.about["names"]), None)
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(rows, columns)."""
-        return self.num_rows, self.num_columns
-
-    @property
-    def num_columns(self) -> int:
-        """Number of columns."""
-        return len(self.schema)
-
-    @property
-    def column_names(self) -> list[str]:
-        """Names of the columns."""
-        return self.schema.names
-
-    def __len__(self) -> int:
-        return self.num_rows
-
     def __repr__(self) -> str:
-        name = "" if self.name is None else f" {self.name!r}"
-        line = f"<RemoteTable #{self.id}{name} @{self.version}: {self.num_rows} rows>"
-        return f"{line}\n{self.schema}"
+        return text_of(self)
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (self._calls.url, self._from)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RemoteTable | pa.Table):
+            return NotImplemented
+        return self.equals(other)
+
+    def __hash__(self) -> int:
+        # Tables of equal content have equal hashes, whatever Flights they are.
+        return hash((self.num_rows, *self.column_names))
 
     def take(self, indices: Any) -> RemoteTable:
-        """The rows at the given positions; None gives a row of nulls."""
-        return self._run("take", indices=array_argument(indices))
+        """The rows at the given positions; None gives a row of nulls.
+
+        >>> ds.take([1, 0]).to_pydict()
+        {'fare': [3.0, 7.5], 'zone': ['B', 'A']}
+        """
+        return self._run("take", {"indices": indices_argument(indices)})
 
     def filter(self, mask: Any, null_selection_behavior: str = "drop") -> RemoteTable:
         """The rows at which the mask, one boolean a row, is true."""
-        behavior = null_selection_behavior
-        return self._run("filter", mask=array_argument(mask), null_selection_behavior=behavior)
+        if isinstance(mask, pc.Expression):
+            raise not_yet("filter with an Expression")
+        arguments = {
+            "mask": mask_argument(mask),
+            "null_selection_behavior": null_selection_behavior,
+        }
+        return self._run("filter", arguments)
 
     def slice(self, offset: int = 0, length: int | None = None) -> RemoteTable:
         """At most `length` rows from `offset` on; None: all that follow."""
-        return self._run("slice", offset=offset, length=length)
+        return self._run("slice", slice_arguments(offset, length))
 
     def select(self, columns: Iterable[str | int]) -> RemoteTable:
         """Columns by name or position, in the given order."""
-        return self._run("select", columns=list(columns))
+        return self._run("select", {"columns": columns_argument(columns)})
 
     def drop_null(self) -> RemoteTable:
         """The rows without a null in any column."""
-        return self._run("drop_null")
+        return self._run("drop_null", {})
 
-    def sort_by(self, sorting: str | Sequence[tuple[str, ...]]) -> RemoteTable:
+    def sort_by(self, sorting: Any, **kwargs: Any) -> RemoteTable:
         """The rows in stable order of a column, or of (column, order[, null placement]) keys."""
-        return self._run("sort_by", sorting=sorting)
+        return self._run("sort_by", sorting_arguments(sorting, **kwargs))
 
     def drop_columns(self, columns: str | Iterable[str]) -> RemoteTable:
         """All columns but the given ones."""
-        listed = columns if isinstance(columns, str) else list(columns)
-        return self._run("drop_columns", columns=listed)
+        if not isinstance(columns, str):
+            return self._run("drop_columns", {"columns": [name_argument(c) for c in columns]})
+        return self._run("drop_columns", {"columns": columns})
 
     def drop(self, columns: str | Iterable[str]) -> RemoteTable:
         """The same as drop_columns."""
@@ -95,34 +201,65 @@ class RemoteTable:
 
     def remove_column(self, i: int) -> RemoteTable:
         """All columns but the one at position `i`."""
-        return self._run("remove_column", i=i)
+        return self._run("remove_column", {"i": math.trunc(i)})
 
-    def rename_columns(self, names: Sequence[str] | Mapping[str, str]) -> RemoteTable:
+    def rename_columns(self, names: Iterable[str] | Mapping[str, str]) -> RemoteTable:
         """The same rows under new names: one for each column, or some by their old name."""
-        return self._run("rename_columns", names=names)
+        return self._run("rename_columns", {"names": names_argument(names)})
 
     def replace_schema_metadata(self, metadata: Mapping[str, str] | None = None) -> RemoteTable:
         """The same rows under other schema metadata; None removes it."""
-        return self._run("replace_schema_metadata", metadata=metadata)
+        return self._run("replace_schema_metadata", {"metadata": metadata_argument(metadata)})
 
     def flatten(self, memory_pool: None = None) -> RemoteTable:
         """Struct columns replaced by their children, one level."""
-        return self._run("flatten")
+        return self._run("flatten", {})
 
     def combine_chunks(self, memory_pool: None = None) -> RemoteTable:
         """The same rows, each column in one chunk after download."""
-        return self._run("combine_chunks")
+        return self._run("combine_chunks", {})
 
     def unify_dictionaries(self, memory_pool: None = None) -> RemoteTable:
         """The same rows with one dictionary for each dictionary column."""
-        return self._run("unify_dictionaries")
+        return self._run("unify_dictionaries", {})
 
-    def equals(self, other: RemoteTable, check_metadata: bool = False) -> bool:
-        """Whether both tables have the same content; compared on the server."""
-        if not isinstance(other, RemoteTable):
-            raise TypeError(f"expected a RemoteTable, not {type(other).__name__}")
-        body = {"left": self._from, "right": other._from, "check_metadata": check_metadata}
-        return self._calls.action("equals", body)[0]["equal"]
+    def equals(self, other: RemoteTable | pa.Table | None, check_metadata: bool = False) -> bool:
+        """Whether both tables have the same content; two handles are compared on the server."""
+        if other is None:
+            return False
+        if not isinstance(other, RemoteTable | pa.Table):
+            raise TypeError(f"expected a table, not {type(other).__name__}")
+        if self.num_rows != other.num_rows:
+            return False
+        if not self.schema.equals(other.schema, check_metadata=check_metadata):
+            return False
+        if isinstance(other, RemoteTable) and other._calls.url == self._calls.url:
+            body = {
+                "left": json.loads(self._command([])),
+                "right": json.loads(other._command([])),
+                "check_metadata": check_metadata,
+            }
+            return bool(self._calls.action("equals", body)[0]["equal"])
+        local = other.to_table() if isinstance(other, RemoteTable) else other
+        n_seen = 0
+        for batch in self._download().batches():
+            if not pa.Table.from_batches([batch]).equals(local.slice(n_seen, batch.num_rows)):
+                return False
+            n_seen += batch.num_rows
+        return True
+
+    def pipeline(self, *, publish: bool = True) -> Pipeline:
+        """A block in which methods only plan; at its end a chain is run as one, and its last
+        table is one Flight. With `publish=False` it is run when it is read, and is no Flight.
+
+        >>> with ds.pipeline() as p:
+        ...     top = p.sort_by([("fare", "descending")]).select(["fare"]).slice(0, 1)
+        >>> top.to_pylist()
+        [{'fare': 52.0}]
+        """
+        from remote_arrow.pipeline import Pipeline
+
+        return Pipeline(self, publish)
 
     def publish_as(
         self,
@@ -135,39 +272,52 @@ class RemoteTable:
 
         Raises FlightExists when the name is taken, Conflict when `if_version` is stale.
         """
-        command: dict[str, Any] = {"from": self._from, "do": [], "as": name, "if_exists": if_exists}
-        if if_version is not None:
-            command["if_version"] = if_version
-        descriptor = flight.FlightDescriptor.for_command(json.dumps(command))
+        given = {} if if_version is None else {"if_version": if_version}
+        command = self._command([], **{"as": name, "if_exists": if_exists}, **given)
+        descriptor = flight.FlightDescriptor.for_command(command)
         # Not tried again: the first attempt may have been done.
         with self._calls.translated():
             info = self._calls.client.get_flight_info(descriptor, self._calls.options())
         return RemoteTable(self._calls, info)
 
+    def append(self, more: Any, *, if_version: int | None = None) -> RemoteTable:
+        """Adds rows to the named Flight; the handle of its new version, this one stays as it is.
+
+        `more`: a handle of the same server, or what `Connection.upload` takes. Conflict when
+        `if_version` is not the newest version; ValueError when the Flight has no name.
+        """
+        about = json.loads(self._info_of(None).app_metadata)
+        name = next(iter(about["names"]), None)
+        if name is None:
+            raise ValueError(f"Flight {self.id} has no name to append to: rename() first")
+        if isinstance(more, RemoteTable) and more._calls.url == self._calls.url:
+            return more.publish_as(name, if_exists="append", if_version=if_version)
+        return uploaded(self._calls, more, name, if_exists="append", if_version=if_version)
+
     def latest(self) -> RemoteTable:
         """The newest version of this Flight."""
-        return RemoteTable(self._calls, self._calls.info(_by_id(self.id)))
+        return RemoteTable(self._calls, self._info_of(None))
 
     def versions(self) -> list[dict[str, Any]]:
         """All versions: number, state, rows, bytes, time."""
-        return self._calls.action("versions", {"id": self.id})[0]["versions"]
+        versions: list[dict[str, Any]] = self._action("versions")["versions"]
+        return versions
 
     def keep(self) -> None:
         """Makes a result durable."""
-        self._calls.action("keep", {"id": self.id})
+        self._action("keep")
 
     def unkeep(self) -> None:
         """Makes a kept result a result again."""
-        self._calls.action("unkeep", {"id": self.id})
+        self._action("unkeep")
 
     def rename(self, to: str, *, if_exists: Literal["error", "replace"] = "error") -> None:
         """Gives the Flight another name. FlightExists."""
-        body = {"id": self.id, "to": to, "if_exists": if_exists}
-        self.about = self._calls.action("rename", body)[0]
+        self.about = self._action("rename", to=to, if_exists=if_exists)
 
     def delete(self) -> dict[str, Any]:
         """Ends the Flight; `bytes_freed` now and `bytes_later`."""
-        return self._calls.action("delete", {"id": self.id})[0]
+        return self._action("delete")
 
     def export(
         self,
@@ -177,103 +327,81 @@ class RemoteTable:
         lossy: bool = False,
     ) -> dict[str, Any]:
         """Writes this version to a file in the server's data directory."""
-        body: dict[str, Any] = {"id": self.id, "version": self.version, "file": file}
-        body |= {"format": format} if format else {}
-        body |= {"lossy": True} if lossy else {}
-        return self._calls.action("export", body)[0]
+        given: dict[str, Any] = {"format": format} if format else {}
+        given |= {"lossy": True} if lossy else {}
+        return self._action("export", version=self.version, file=file, **given)
 
     def save(self, name: str) -> str:
         """Names the Flight, makes it durable, and exports its newest version as NAME.parquet (or
         to NAME itself if that ends so, or with .csv). What the server answers.
         """
+        self._info_of(None)
         return self._calls.action_text("save", f"{self.id} {name}")
 
-    def to_table(
-        self,
-        columns: Sequence[str | int] | None = None,
-        *,
-        offset: int = 0,
-        limit: int | None = None,
-        indices: Any = None,
-    ) -> pa.Table:
-        """Downloads the rows, or some of them; publishes nothing."""
+    def _is_combined(self) -> bool:
+        return bool(self.about.get("combined"))
 
-        def download() -> pa.Table:
-            ticket = self._ticket(columns, offset, limit, indices)
-            return self._calls.client.do_get(ticket, self._calls.options(bounded=False)).read_all()
+    def _whole(self) -> flight.Ticket:
+        return self._info.endpoints[0].ticket
 
-        table = self._calls.read(download)
-        return table.combine_chunks() if self.about.get("combined") else table
+    def _info_of(self, version: int | None) -> flight.FlightInfo:
+        """Info of a version of this very Flight; None: the newest. FlightNotFound also when the
+        number belongs to another Flight by now, as after `clear`.
+        """
+        info = info_by_id(self._calls, self.id, version)
+        if json.loads(info.app_metadata)["uid"] != self._from["uid"]:
+            raise not_found(f"Flight {self.id} is another one by now", self.id)
+        return info
 
-    def head(self, n: int = 10) -> pa.Table:
-        """The first `n` rows."""
-        return self.to_table(limit=n)
+    def _action(self, name: str, **arguments: Any) -> dict[str, Any]:
+        """Runs an action on this Flight, which actions name by its number only."""
+        self._info_of(None)
+        return self._calls.action(name, {"id": self.id, **arguments})[0]
 
-    def to_pandas(self, **options: Any) -> Any:
-        """Downloads as a pandas DataFrame; `options` as of pyarrow.Table.to_pandas."""
-        return self.to_table().to_pandas(**options)
-
-    def iter_batches(
-        self, columns: Sequence[str | int] | None = None
-    ) -> Iterator[pa.RecordBatch]:
-        """The batches as they come from the server; a broken download goes on at its row."""
-        n_seen, n_breaks, reader = 0, 0, None
-        while True:
-            if reader is None:
-                ticket = self._ticket(columns, n_seen, None, None)
-                options = self._calls.options(bounded=False)
-                reader = self._calls.read(lambda t=ticket: self._calls.client.do_get(t, options))
-            try:
-                with self._calls.translated():
-                    batch = reader.read_chunk().data
-            except StopIteration:
-                return
-            except flight.FlightUnavailableError:
-                n_breaks += 1
-                if n_breaks == _MAX_BREAKS:
-                    raise
-                reader = None
-                continue
-            n_breaks = 0
-            n_seen += batch.num_rows
-            yield batch
-
-    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
-        return self.to_table().__arrow_c_stream__(requested_schema)
-
-    @property
-    def _from(self) -> dict[str, Any]:
-        return {"id": self.id, "uid": self.about["uid"], "version": self.version}
-
-    def _run(self, method: str, **arguments: Any) -> RemoteTable:
-        command = {"from": self._from, "do": [{method: arguments}]}
-        descriptor = flight.FlightDescriptor.for_command(json.dumps(command))
-        return RemoteTable(self._calls, self._calls.info(descriptor))
-
-    def _ticket(
-        self, columns: Sequence[str | int] | None, offset: int, limit: int | None, indices: Any
-    ) -> flight.Ticket:
-        steps: list[dict[str, Any]] = []
-        if columns is not None:
-            steps.append({"select": {"columns": list(columns)}})
-        if indices is not None:
-            steps.append({"take": {"indices": array_argument(indices)}})
-        if offset or limit is not None:
-            steps.append({"slice": {"offset": offset, "length": limit}})
-        return flight.Ticket(json.dumps({"from": self._from, "do": steps, "publish": False}))
+    def _run(self, method: str, arguments: Mapping[str, Any]) -> RemoteTable:
+        step: Step = {method: dict(arguments)}
+        return run(self._calls, self._command([step]), is_long([step], self.total_bytes))
 
 
-def _by_id(flight_id: int) -> flight.FlightDescriptor:
-    return flight.FlightDescriptor.for_path(f"#{flight_id}")
+def info_by_id(calls: Calls, flight_id: int, version: int | None) -> flight.FlightInfo:
+    """Info of a Flight by its number; None: of the newest version."""
+    path = [f"#{flight_id}"] if version is None else [f"#{flight_id}", f"@{version}"]
+    return calls.info(flight.FlightDescriptor.for_path(*path))
 
 
-def array_argument(values: Any) -> Any:
-    """An array argument: a short list as it is, all else as Arrow data."""
-    if isinstance(values, list | tuple) and len(values) <= MAX_JSON_ITEMS:
-        return list(values)
-    column = values if isinstance(values, pa.ChunkedArray) else pa.array(values)
-    stream = pa.BufferOutputStream()
-    table = pa.table({"": column})
-    with pa.ipc.new_stream(stream, table.schema) as writer:
-        writer.write_table(table)
-    return {"arrow": base64.b64encode(stream.getvalue()).decode()}
+def run(calls: Calls, command: str, may_be_long: bool) -> RemoteTable:
+    """Runs a command that publishes; the handle of its Flight. Ctrl-C ends a long run."""
+    if may_be_long:
+        about = calls.long_run(command)
+        return RemoteTable(calls, info_by_id(calls, about["id"], about["version"]))
+    return RemoteTable(calls, calls.info(flight.FlightDescriptor.for_command(command)))
+
+
+def uploaded(
+    calls: Calls,
+    source: Any,
+    name: str | None,
+    if_exists: IfExists = "error",
+    *,
+    if_version: int | None = None,
+    progress: bool | Watcher | None = None,
+    options: SourceOptions | None = None,
+) -> RemoteTable:
+    """The handle of what is uploaded."""
+    about = upload(
+        calls, source, name, if_exists, if_version=if_version, progress=progress, options=options
+    )
+    return RemoteTable(calls, info_by_id(calls, about["id"], about["version"]))
+
+
+def _unpickled(url: str, source: dict[str, Any]) -> RemoteTable:
+    table = RemoteTable.__new__(RemoteTable)
+    table._calls = calls_of(url)
+    table.__dict__["_from"] = source
+    return table
+
+
+def _default_calls() -> Calls:
+    from remote_arrow.connection import connect
+
+    return connect()._calls

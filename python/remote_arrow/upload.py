@@ -23,13 +23,15 @@ def upload(
     calls: Calls,
     source: Any,
     name: str | None,
-    if_exists: IfExists,
-    progress: bool | Watcher | None,
-    options: SourceOptions,
+    if_exists: IfExists = "error",
+    *,
+    if_version: int | None = None,
+    progress: bool | Watcher | None = None,
+    options: SourceOptions | None = None,
 ) -> dict[str, Any]:
     """Sends a source of any kind; the Flight's JSON."""
-    with open_source(source, options) as opened, watching(progress) as watcher:
-        return put(calls, opened, name, if_exists, watcher)
+    with open_source(source, options or {}) as opened, watching(progress) as watcher:
+        return put(calls, opened, name, if_exists, if_version=if_version, watcher=watcher)
 
 
 def put(
@@ -37,6 +39,8 @@ def put(
     source: Source,
     name: str | None,
     if_exists: IfExists,
+    *,
+    if_version: int | None = None,
     watcher: Watcher | None = None,
 ) -> dict[str, Any]:
     """Sends all batches; the Flight's JSON. Never tried again: it may have been acknowledged.
@@ -44,7 +48,9 @@ def put(
     A source that fails in the middle leaves nothing on the server, which is told so: closing the
     writer alone would complete the upload.
     """
-    asked = {} if name is None else {"name": name, "if_exists": if_exists}
+    asked: dict[str, Any] = {} if name is None else {"name": name, "if_exists": if_exists}
+    if if_version is not None:
+        asked["if_version"] = if_version
     descriptor = flight.FlightDescriptor.for_command(json.dumps({"put": asked}))
     with calls.translated():
         writer, _ = calls.client.do_put(descriptor, source.schema, calls.options(bounded=False))

@@ -11,7 +11,8 @@ import pytest
 PYTHON = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(PYTHON), str(PYTHON.parent / "tests")]
 
-from serving import Server  # noqa: E402 - found through the line above
+import remote_arrow as ra  # noqa: E402 - found through the line above
+from serving import Server  # noqa: E402
 
 
 @pytest.fixture
@@ -26,3 +27,10 @@ def server(tmp_path: Path) -> Iterator[Server]:
 def hostname(server: Server) -> str:
     """Where that server is, as RemoteDataset takes it."""
     return f"localhost:{server.port}"
+
+
+@pytest.fixture
+def con(server: Server) -> Iterator[ra.Connection]:
+    """A connection to that server."""
+    with ra.connect(server.uri) as made:
+        yield made

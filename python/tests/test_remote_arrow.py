@@ -19,12 +19,6 @@ from serving import Server
 T = pa.table({"a": [3, 1, None], "s": [{"x": 1}, None, {"x": 2}]})
 
 
-@pytest.fixture
-def con(server: Server) -> Iterator[ra.Connection]:
-    with ra.connect(server.uri) as made:
-        yield made
-
-
 def test_methods_are_as_of_pyarrow(con: ra.Connection) -> None:
     ds = con.upload(T, "t")
     for method, arguments in [

@@ -1,0 +1,188 @@
+"""Attributes of pyarrow.Table that give something else than a table: that very thing.
+
+They download what they need, unless that is more than `options.max_implicit_download`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from remote_arrow.arguments import row_range, slice_arguments
+from remote_arrow.base import Source
+from remote_arrow.download import at_most
+from remote_arrow.errors import DownloadTooLarge
+from remote_arrow.options import options
+
+if TYPE_CHECKING:
+    from remote_arrow.table import RemoteTable
+
+
+def _downloaded(name: str, instead: str = "to_table()") -> Callable[..., Any]:
+    """A method of pyarrow.Table that works on the downloaded rows."""
+    local = getattr(pa.Table, name)
+
+    @functools.wraps(local)
+    def method(self: LocalAttributes, *args: Any, **kwargs: Any) -> Any:
+        table = self._implicit(name, instead)
+        return getattr(table, name)(*args, **kwargs)
+
+    method.__doc__ = f"As pyarrow.Table.{name}, of the downloaded table."
+    return method
+
+
+class LocalAttributes(Source):
+    """What a handle knows or downloads by itself when it is used as a pyarrow.Table."""
+
+    to_pydict = _downloaded("to_pydict")
+    to_pylist = _downloaded("to_pylist")
+    to_batches = _downloaded("to_batches", "iter_batches()")
+    to_struct_array = _downloaded("to_struct_array")
+    to_tensor = _downloaded("to_tensor")
+    __array__ = _downloaded("__array__")
+    __dataframe__ = _downloaded("__dataframe__")
+    __arrow_c_stream__ = _downloaded("__arrow_c_stream__", "to_reader()")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        return self.num_rows, self.num_columns
+
+    @property
+    def num_columns(self) -> int:
+        """Number of columns."""
+        return len(self.schema)
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns."""
+        names: list[str] = self.schema.names
+        return names
+
+    @property
+    def is_cpu(self) -> bool:
+        """True, as of any table that can be downloaded."""
+        return True
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all columns as the server stores them."""
+        return self.total_bytes
+
+    def get_total_buffer_size(self) -> int:
+        """The same as nbytes."""
+        return self.nbytes
+
+    def validate(self, *, full: bool = False) -> None:
+        """Nothing to do: the server checks every value when a table is uploaded."""
+
+    def field(self, i: int | str) -> pa.Field:
+        """A field by name or position. KeyError, IndexError."""
+        return self._without_rows.field(i)
+
+    def column(self, i: int | str) -> pa.ChunkedArray:
+        """A column by name or position, downloaded. KeyError, IndexError.
+
+        >>> ds.column("zone").to_pylist()
+        ['A', 'B', 'A']
+        """
+        self._without_rows.column(i)  # raises what a local table raises
+        if isinstance(i, str | bytes):
+            position = self.schema.get_field_index(i)
+        else:
+            position = i % self.num_columns
+        self._check_implicit("column", self._column_bytes(position), "to_table(columns)")
+        return self._download([position]).table().column(0)
+
+    def itercolumns(self) -> Iterator[pa.ChunkedArray]:
+        """The columns, each downloaded when it is its turn."""
+        for i in range(self.num_columns):
+            yield self.column(i)
+
+    @property
+    def columns(self) -> list[pa.ChunkedArray]:
+        """All columns, downloaded."""
+        columns: list[pa.ChunkedArray] = self._implicit("columns", "to_table()").columns
+        return columns
+
+    def to_reader(self, max_chunksize: int | None = None) -> pa.RecordBatchReader:
+        """A reader that downloads while it is read; no limit, as it holds a batch at a time."""
+        batches = self._download().batches()
+        if max_chunksize is not None:
+            batches = at_most(batches, max_chunksize)
+        return pa.RecordBatchReader.from_batches(self.schema, batches)
+
+    def to_string(self, *, show_metadata: bool = False, preview_cols: int = 0) -> str:
+        """Schema, and values of the first `preview_cols` columns, as pyarrow writes them."""
+        table = self._implicit("to_string", "to_table()") if preview_cols else self._without_rows
+        text: str = table.to_string(show_metadata=show_metadata, preview_cols=preview_cols)
+        return text
+
+    def __len__(self) -> int:
+        return self.num_rows
+
+    def __getitem__(self, key: int | str | slice) -> pa.ChunkedArray | RemoteTable:
+        """A column, downloaded; or for a slice its rows, as a handle.
+
+        >>> ds[1:].num_rows
+        2
+        """
+        if not isinstance(key, slice):
+            return self.column(key)
+        rows = row_range(key, self.num_rows)
+        if isinstance(rows, tuple):
+            return self._run("slice", slice_arguments(*rows))
+        return self.take(rows)
+
+    def take(self, indices: Any) -> RemoteTable:
+        """The rows at the given positions."""
+        raise NotImplementedError
+
+    @functools.cached_property
+    def _without_rows(self) -> pa.Table:
+        return self.schema.empty_table()
+
+    def _column_bytes(self, position: int) -> int:
+        """Bytes of a column: exact if its type tells, else all that other columns leave."""
+        widths = [_row_bits(field.type) for field in self.schema]
+        own = widths[position]
+        if own is not None:
+            return own * self.num_rows // 8
+        if self.total_bytes < 0:
+            return -1
+        others = sum(width for width in widths if width is not None)
+        return max(self.total_bytes - others * self.num_rows // 8, 0)
+
+    def _check_implicit(self, name: str, n_bytes: int, instead: str) -> None:
+        limit = options.max_implicit_download
+        if n_bytes > limit:
+            raise DownloadTooLarge(
+                f"{name} would download {n_bytes:,} bytes, more than "
+                f"remote_arrow.options.max_implicit_download ({limit:,}); ask for them by {instead}"
+            )
+
+    def _implicit(self, name: str, instead: str) -> pa.Table:
+        """The whole table for the attribute `name`. DownloadTooLarge tells to call `instead`."""
+        self._check_implicit(name, self.total_bytes, instead)
+        download = self._download()
+        if self.total_bytes >= 0:
+            table = download.table()
+        else:  # a command that was not run: only its rows tell
+            parts, n_bytes = [], 0
+            for batch in download.batches():
+                n_bytes += batch.nbytes
+                self._check_implicit(name, n_bytes, instead)
+                parts.append(batch)
+            table = pa.Table.from_batches(parts, self.schema)
+        return table.combine_chunks() if self._is_combined() else table
+
+
+def _row_bits(kind: pa.DataType) -> int | None:
+    """Bits of a value without nulls; None: it depends on the value."""
+    try:
+        return int(kind.bit_width)
+    except ValueError:
+        return None

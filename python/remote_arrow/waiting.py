@@ -1,0 +1,101 @@
+"""Calls that somebody waits for and may give up: by Ctrl-C, or by cancelling a coroutine."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from typing import TypeVar
+
+T = TypeVar("T")
+_END_TIMEOUT_S = 5.0  # a cancelled call ends in a round trip
+
+
+class Cancel:
+    """What ends the calls of one piece of work, from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._cancels: list[Callable[[], object]] = []
+        self._requested = False
+
+    def request(self) -> None:
+        """Ends the calls that run, and those that begin from now on."""
+        with self._lock:
+            self._requested = True
+            cancels = list(self._cancels)
+        for cancel in cancels:
+            cancel()
+
+    def _add(self, cancel: Callable[[], object]) -> None:
+        with self._lock:
+            self._cancels.append(cancel)
+            is_late = self._requested
+        if is_late:
+            cancel()
+
+    def _remove(self, cancel: Callable[[], object]) -> None:
+        with self._lock:
+            self._cancels.remove(cancel)
+
+
+_current: ContextVar[Cancel | None] = ContextVar("remote_arrow_cancel", default=None)
+
+
+def is_given_up_by_others() -> bool:
+    """Whether this code runs under a Cancel."""
+    return _current.get() is not None
+
+
+@contextmanager
+def cancelled_by(cancel: Cancel) -> Iterator[None]:
+    """Work inside, and in threads that take over this context, is ended by `cancel`."""
+    token = _current.set(cancel)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
+def cancellable(cancel: Callable[[], object]) -> Iterator[None]:
+    """A call inside is ended by `cancel()` when whoever waits for it gives up."""
+    current = _current.get()
+    if current is None:
+        yield
+        return
+    current._add(cancel)
+    try:
+        yield
+    finally:
+        current._remove(cancel)
+
+
+def interruptible(work: Callable[[], T]) -> T:
+    """Runs work whose `cancellable` calls Ctrl-C ends at once, which no call into gRPC lets it.
+
+    In the main thread only, where Python handles signals; elsewhere it just runs.
+    """
+    if threading.current_thread() is not threading.main_thread() or is_given_up_by_others():
+        return work()
+    future: Future[T] = Future()
+    cancel = Cancel()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    with cancelled_by(cancel):
+        context = copy_context()
+    thread = threading.Thread(target=context.run, args=(run,), daemon=True)
+    thread.start()
+    try:
+        return future.result()
+    except KeyboardInterrupt:
+        cancel.request()
+        thread.join(_END_TIMEOUT_S)
+        raise
