@@ -118,7 +118,8 @@ func upload(ctx context.Context, client flight.Client) error {
 }
 
 func list(ctx context.Context, client flight.Client) error {
-	stream, err := client.ListFlights(ctx, &flight.Criteria{})
+	// Without criteria the numbers of Flights that are gone would be listed too.
+	stream, err := client.ListFlights(ctx, &flight.Criteria{Expression: []byte(`{"deleted": false}`)})
 	if err != nil {
 		return err
 	}

@@ -76,8 +76,10 @@ public class Example {
     }
 
     private static void list(FlightClient client) {
+        // Without criteria the numbers of Flights that are gone would be listed too.
+        Criteria alive = new Criteria(utf8("{\"deleted\": false}"));
         boolean found = false;
-        for (FlightInfo info : client.listFlights(Criteria.ALL)) {
+        for (FlightInfo info : client.listFlights(alive)) {
             System.out.println("flight " + info.getDescriptor() + " " + info.getRecords() + " rows");
             found |= FlightDescriptor.path(TABLE).equals(info.getDescriptor());
         }

@@ -64,8 +64,10 @@ async function upload() {
 }
 
 async function list() {
+  // Without criteria the numbers of Flights that are gone would be listed too.
+  const alive = { expression: Buffer.from(JSON.stringify({ deleted: false })) };
   const names = [];
-  for await (const info of client.ListFlights({})) {
+  for await (const info of client.ListFlights(alive)) {
     console.log("flight", info.flight_descriptor.path, info.total_records, "rows");
     names.push(info.flight_descriptor.path.join("/"));
   }

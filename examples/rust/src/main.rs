@@ -79,7 +79,9 @@ async fn upload(client: &mut FlightClient) -> Outcome {
 
 async fn list(client: &mut FlightClient) -> Outcome {
     let mut found = false;
-    let mut flights = client.list_flights("").await?;
+    // Without criteria the numbers of Flights that are gone would be listed too.
+    let alive = json!({"deleted": false}).to_string();
+    let mut flights = client.list_flights(alive).await?;
     while let Some(info) = flights.next().await.transpose()? {
         let path = info.flight_descriptor.map(|d| d.path).unwrap_or_default();
         println!("flight {path:?} {} rows", info.total_records);
