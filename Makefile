@@ -111,7 +111,8 @@ $(BUILD)/.deps: tools/install-deps tools/debian-packages.txt
 
 # The tests of a normal run, in the order in which a failure is cheapest. Each step's minutes are in
 # build/test-minutes.txt afterwards.
-TEST_STEPS := check build unit test-clang test-asan test-tsan test-wire test-wheel test-interop test-examples fuzz
+TEST_STEPS := check build unit test-clang test-asan test-tsan test-wire test-wheel test-interop \
+    test-examples test-notebooks fuzz
 JOBS := $(shell nproc)
 .PHONY: test
 test: $(BUILD)/.deps
@@ -164,7 +165,11 @@ test-interop: build .venv/.done
 # The examples of all languages, built and run as a reader would.
 .PHONY: test-examples
 test-examples: build .venv/.done
-	PYTHONPATH=tests $(PYTEST) examples
+	PYTHONPATH=tests $(PYTEST) examples/test_examples.py
+
+.PHONY: test-notebooks
+test-notebooks: build .venv/.done
+	PYTHONPATH=tests $(PYTEST) examples/test_notebooks.py
 
 FUZZ_SECONDS ?= 10
 FUZZERS := $(patsubst fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard fuzz/*_fuzz.c))
