@@ -3,6 +3,7 @@
 # make test       builds and runs all tests of a normal run; make test-long the rest
 # make demo       the whole story on bundled data
 # make bench      measurements against their peers
+# make docs-site  the documentation as a site in build/site
 # make help       every target
 
 SHELL := /bin/bash
@@ -128,7 +129,14 @@ check: .venv/.done
 	tools/check-includes
 	tools/make-docs --check
 	.venv/bin/ruff check --quiet --config tools/ruff.toml python tests bench examples tools/check-includes \
-	    tools/make-docs tools/make-wheel
+	    tools/make-docs tools/make-wheel tools/docs_site.py
+	$(DOCS_SITE)
+
+# The documentation as a site, build/site; a page or link that is missing is an error.
+DOCS_SITE := .venv/bin/mkdocs build --quiet --strict
+.PHONY: docs-site
+docs-site: .venv/.done
+	$(DOCS_SITE)
 
 # clang's warnings, then the unit tests with its sanitizers.
 .PHONY: test-clang

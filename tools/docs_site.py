@@ -1,0 +1,39 @@
+"""Hooks of mkdocs: what pages link to outside docs/ is brought into the site.
+
+ARCHITECTURE.md becomes a page, examples become files beside the pages. Links are written as they
+work in a checkout (`../examples/go/main.go`) and rewritten here.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+ARCHITECTURE = "architecture.md"
+EXAMPLE = re.compile(r"\]\(\.\./(examples/[^)#]+)\)")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Adds ARCHITECTURE.md and each example that a page links to; one that is not there is left
+    out, so that its link is reported.
+    """
+    text = (REPOSITORY / "ARCHITECTURE.md").read_text()
+    files.append(File.generated(config, ARCHITECTURE, content=text))
+    pages = "\n".join(page.read_text() for page in Path(config.docs_dir).glob("*.md"))
+    for path in sorted(set(EXAMPLE.findall(pages))):
+        if (REPOSITORY / path).is_file():
+            files.append(File.generated(config, path, abs_src_path=str(REPOSITORY / path)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Points links to where `on_files` put what they name."""
+    if page.file.src_uri == ARCHITECTURE:
+        return markdown.replace("](docs/", "](")
+    markdown = markdown.replace("](../ARCHITECTURE.md", f"]({ARCHITECTURE}")
+    return EXAMPLE.sub(r"](\1)", markdown)
