@@ -12,6 +12,7 @@ from pathlib import Path
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from pygments.formatters import HtmlFormatter
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ARCHITECTURE = "architecture.md"
@@ -19,9 +20,11 @@ EXAMPLE = re.compile(r"\]\(\.\./(examples/[^)#]+)\)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds ARCHITECTURE.md and each example that a page links to; one that is not there is left
-    out, so that its link is reported.
+    """Adds the colours of code, ARCHITECTURE.md and each example that a page links to; one that
+    is not there is left out, so that its link is reported.
     """
+    colours = HtmlFormatter(style="friendly").get_style_defs(".highlight")
+    files.append(File.generated(config, "css/highlight.css", content=colours))
     text = (REPOSITORY / "ARCHITECTURE.md").read_text()
     files.append(File.generated(config, ARCHITECTURE, content=text))
     pages = "\n".join(page.read_text() for page in Path(config.docs_dir).glob("*.md"))
