@@ -25,9 +25,11 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pyarrow as pa
 import pytest
 
 from conftest import MakeServer, Report
+from remote import Remote
 from serving import REPOSITORY, server_binary
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -35,6 +37,8 @@ LEAVE_NOTHING = ("README.md", "docs/flight.md", "docs/tutorial.md", "docs/web.md
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$|^<!-- (restart) -->$", re.MULTILINE | re.DOTALL)
 NOT_RUN = re.compile(r"<!-- not run: [^\n]*\w[^\n]* -->\n+\Z")
 PORT = re.compile(r"(localhost\W{1,3})(5005|8000)\b")
+LEGACY = re.compile(r"`0\$(\w+\$\{.*?\}\$\{.*?\})`")
+METHOD = re.compile(r"^### (\w+)$", re.MULTILINE)
 STEP = re.compile(r'^`(\{"\w+": .*\})` ·', re.MULTILINE)
 BLOCK_TIMEOUT_S = 120
 OUTPUT_OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -217,12 +221,35 @@ def test_page_does_what_it_shows(
         assert [path for path in left if not path[:1] or not path[0].startswith(b"#")] == []
 
 
-def test_steps_within_the_text_of_commands_are_as_the_schema_says() -> None:
-    steps = STEP.findall((REPOSITORY / "docs" / "commands.md").read_text())
-    assert len(steps) > 10
+def test_the_two_forms_of_each_method_in_commands_are_taken_by_schema_and_server(
+    own_remote: Remote,
+) -> None:
+    """Those of sort_by name other columns than the rest."""
+    text = (REPOSITORY / "docs" / "commands.md").read_text()
+    letters = own_remote.upload(pa.table({name: [1, 2, 3] for name in "abc"}))["id"]
+    rides = own_remote.upload(pa.table({"id": [1, 2, 3], "fare": [7.5, 3.0, 52.0]}))["id"]
+    steps, legacy = STEP.findall(text), LEGACY.findall(text)
+    methods = [name for name in METHOD.findall(text) if name != "concat"]  # which is JSON only
+    assert [next(iter(json.loads(step))) for step in steps] == methods
+    assert len(legacy) == len(methods) + 1  # two of sort_by
     for step in steps:
-        command = {"from": {"id": 0}, "do": [json.loads(step)]}
+        source = {"id": rides if "sort_by" in step else letters}
+        command = {"from": source, "do": [json.loads(step)]}
         jsonschema.validate(command, command_schema())
+        assert own_remote.info(command).total_records >= 0
+    for method in legacy:
+        source_id = rides if "sort_by" in method else letters
+        assert own_remote.info(f"{source_id}${method}").total_records >= 0
+
+
+LINK = re.compile(r"\]\(([^)#\s]*)(?:#[^)]*)?\)")
+
+
+@pytest.mark.parametrize("page", [*PAGES, REPOSITORY / "ARCHITECTURE.md"], ids=page_id)
+def test_links_within_a_checkout_lead_somewhere(page: Path) -> None:
+    text = FENCE.sub("", page.read_text())
+    targets = [target for target in LINK.findall(text) if "://" not in target]
+    assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
 @pytest.mark.parametrize(
