@@ -133,7 +133,9 @@ check: .venv/.done
 	$(DOCS_SITE)
 
 # The documentation as a site, build/site; a page or link that is missing is an error.
-DOCS_SITE := .venv/bin/mkdocs build --quiet --strict
+# Not --quiet, which hides warnings from --strict.
+DOCS_SITE = @mkdir -p $(BUILD); .venv/bin/mkdocs build --strict >$(BUILD)/site.log 2>&1 || \
+    { cat $(BUILD)/site.log; exit 1; }
 .PHONY: docs-site
 docs-site: .venv/.done
 	$(DOCS_SITE)
