@@ -5,20 +5,28 @@ A language whose tools are missing is skipped, or fails with RA_REQUIRE_ALL=1, w
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from remote import Remote
 from serving import REPOSITORY, Server
 
 BUILD = REPOSITORY / "build" / "examples"
+NPM_CI = "npm ci --silent --no-audit --no-fund --ignore-scripts"
 COMMANDS = {
     "go": "go run . {url}",
-    "javascript": "npm ci --silent --no-audit --no-fund --ignore-scripts && node example.js {url}",
+    "javascript": f"{NPM_CI} && node example.js {{url}}",
     "java": "mvn -q -B compile exec:exec -Durl={url}",
     "cpp": "make -s run URL={url}",
     "rust": "cargo run -q --locked -- {url}",
@@ -54,14 +62,23 @@ def require_tools(language: str) -> None:
     pytest.skip(words)
 
 
+def copy_of_javascript() -> Path:
+    """The folder of the JavaScript examples, copied, as npm installs beside the programs."""
+    return shutil.copytree(
+        REPOSITORY / "examples" / "javascript",
+        BUILD / "javascript",
+        ignore=shutil.ignore_patterns("node_modules"),
+        dirs_exist_ok=True,
+    )
+
+
 @pytest.mark.parametrize("language", COMMANDS)
 def test_example_finds_what_it_expects_and_leaves_nothing(server: Server, language: str) -> None:
     require_tools(language)
     command = COMMANDS[language].format(url=f"grpc://localhost:{server.port}")
     folder: Path = REPOSITORY / "examples" / language
-    if language == "javascript":  # npm installs beside the program
-        no_modules = shutil.ignore_patterns("node_modules")
-        folder = shutil.copytree(folder, BUILD / language, ignore=no_modules, dirs_exist_ok=True)
+    if language == "javascript":
+        folder = copy_of_javascript()
     ended = subprocess.run(
         command,
         shell=True,
@@ -91,3 +108,56 @@ def test_missing_tools_skip_an_example_unless_all_are_required(
     monkeypatch.setenv("RA_REQUIRE_ALL", "1")
     with pytest.raises(pytest.fail.Exception, match=TOOLS[language][-1]):
         require_tools(language)
+
+
+@contextmanager
+def node_backend(url: str) -> Iterator[str]:
+    """The JavaScript backend while it runs; where it listens."""
+    folder = copy_of_javascript()
+    subprocess.run(NPM_CI.split(), cwd=folder, check=True, timeout=RUN_TIMEOUT_S)
+    with subprocess.Popen(
+        ["node", "backend.js", url, "0"], cwd=folder, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+
+
+def get_json(url: str) -> tuple[int, Any]:
+    """HTTP status and JSON of a page."""
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as refused:
+        return refused.code, json.load(refused)
+
+
+def test_node_backend_pages_through_a_version_of_a_table(server: Server) -> None:
+    require_tools("javascript")
+    big = 2**60
+    rows = pa.table({"i": pa.array([big, None, 2]), "zone": ["A", "B", "C"]})
+    url = f"grpc://localhost:{server.port}"
+    with Remote(server.uri) as remote, node_backend(url) as backend:
+        remote.upload(rows, "pages of rides")
+        page = f"{backend}/tables/pages%20of%20rides"
+        status, first = get_json(f"{page}?limit=2")
+        assert status == 200
+        assert first["rows"] == [[str(big), "A"], [None, "B"]]
+        assert first["columns"][0] == {"name": "i", "type": "Int64"}
+        assert (first["version"], first["offset"], first["total"]) == (1, 0, 3)
+        remote.upload(rows.slice(0, 1), "pages of rides", if_exists="replace")
+        assert get_json(f"{page}?offset=2&version=1")[1]["rows"] == [["2", "C"]]
+        assert get_json(page)[1]["total"] == 1
+        assert get_json(f"{page}?offset=7")[1]["rows"] == []
+        status, fault = get_json(f"{page}?offset=-1")
+        assert (status, fault["reason"]) == (400, "INDEX_OUT_OF_BOUNDS")
+        status, fault = get_json(f"{page}?offset=ten")
+        assert (status, fault["reason"]) == (400, "TYPE_ERROR")
+        status, fault = get_json(f"{backend}/tables/nothing")
+        assert (status, fault["reason"]) == (404, "FLIGHT_NOT_FOUND")
+        status, fault = get_json(f"{backend}/tables/%")
+        assert (status, fault["reason"]) == (400, "INVALID_ARGUMENT")
+        assert get_json(page)[0] == 200
+        remote.action("delete", name="pages of rides")
