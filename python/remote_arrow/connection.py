@@ -138,5 +138,6 @@ class Connection(Closing):
         see SourceOptions. `progress`: a callable gets a Progress after each batch; True draws a
         bar, None one on a terminal after a second. Raises FlightExists when the name is taken and
         `if_exists` is "error". A source that fails leaves nothing on the server.
+        The handle is on the version made, or on the newest when that one is not kept any more.
         """
         return uploaded(self._calls, source, name, if_exists, progress=progress, options=options)

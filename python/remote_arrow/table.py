@@ -24,7 +24,7 @@ from remote_arrow.arguments import (
 )
 from remote_arrow.base import Step, is_long
 from remote_arrow.calls import Calls, calls_of
-from remote_arrow.errors import not_found
+from remote_arrow.errors import FlightNotFound, not_found
 from remote_arrow.local import LocalAttributes
 from remote_arrow.not_yet import later, not_yet
 from remote_arrow.progress import Watcher
@@ -391,7 +391,11 @@ def uploaded(
     about = upload(
         calls, source, name, if_exists, if_version=if_version, progress=progress, options=options
     )
-    return RemoteTable(calls, info_by_id(calls, about["id"], about["version"]))
+    try:
+        info = info_by_id(calls, about["id"], about["version"])
+    except FlightNotFound:  # others have made so many versions since
+        info = info_by_id(calls, about["id"], None)
+    return RemoteTable(calls, info)
 
 
 def _unpickled(url: str, source: dict[str, Any]) -> RemoteTable:

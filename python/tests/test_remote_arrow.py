@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import pyarrow.parquet
 import pytest
 
 import remote_arrow as ra
+from remote_arrow import table
 from serving import Server
 
 T = pa.table({"a": [3, 1, None], "s": [{"x": 1}, None, {"x": 2}]})
@@ -131,3 +133,25 @@ def test_no_server_is_unavailable() -> None:
     with pytest.raises(ra.ServerUnavailable) as away:
         ra.connect("grpc://localhost:1")
     assert away.value.retryable
+
+
+def test_upload_whose_version_others_have_left_behind_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others write between the acknowledgement and the question for the handle."""
+    server = Server("--keep-versions", "1", data_dir=tmp_path / "few", log_path=tmp_path / "log")
+    upload = table.upload
+
+    def upload_and_be_overtaken(*arguments: Any, **options: Any) -> dict[str, Any]:
+        about = upload(*arguments, **options)
+        with ra.connect(server.uri) as other, monkeypatch.context() as patch:
+            patch.setattr(table, "upload", upload)
+            other.upload(pa.table({"n": [2]}), "t", if_exists="append")
+        return about
+
+    with ra.connect(server.uri) as con:
+        monkeypatch.setattr(table, "upload", upload_and_be_overtaken)
+        handle = con.upload(pa.table({"n": [1]}), "t", if_exists="append")
+        assert handle.version == 2
+        assert handle.to_table()["n"].to_pylist() == [1, 2]
+    server.stop()
