@@ -12,3 +12,5 @@ ROUNDS = int(os.environ.get("RA_ROUNDS", "5"))
 SECONDS = float(os.environ.get("RA_SECONDS", "5"))
 # Reads that publish nothing.
 READS = int(os.environ.get("RA_READS", "2000"))
+# Rounds of each of a hundred client processes.
+CLIENT_ROUNDS = int(os.environ.get("RA_CLIENT_ROUNDS", "2"))
