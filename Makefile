@@ -2,6 +2,7 @@
 # make serve      builds and runs the server on localhost:5005
 # make test       builds and runs all tests of a normal run; make test-long the rest
 # make demo       the whole story on bundled data
+# make soak       100,000 operations of all kinds: right answers, and nothing grows
 # make bench      measurements against their peers
 # make docs-site  the documentation as a site in build/site
 # make help       every target
@@ -203,9 +204,10 @@ LONG_FUZZ_SECONDS ?= 300
 PYTEST_LONG := $(PYTEST) -o faulthandler_timeout=1800
 .PHONY: test-long
 test-long: build .venv/.done
-	RA_EXAMPLES=2500 RA_ROUNDS=100 RA_SECONDS=60 RA_READS=100000 $(PYTEST_LONG) \
+	RA_EXAMPLES=2500 RA_ROUNDS=100 RA_SECONDS=60 RA_READS=100000 RA_CLIENT_ROUNDS=20 \
+	    RA_OPERATIONS=100000 $(PYTEST_LONG) \
 	    tests/test_roundtrip.py tests/test_crash.py tests/test_side_by_side.py \
-	    tests/test_unpublished.py tests/test_methods.py
+	    tests/test_unpublished.py tests/test_methods.py tests/test_many_processes.py tests/test_soak.py
 	$(MAKE) --no-print-directory -j$(JOBS) SAN=address,undefined build
 	RA_SERVER=$(BUILD)/address-undefined/remote-arrow-server RA_ROUNDS=20 RA_SECONDS=20 \
 	    $(PYTEST_LONG) tests/test_crash.py tests/test_side_by_side.py
@@ -222,6 +224,11 @@ wheel: build .venv/.done
 .PHONY: test-wheel
 test-wheel: wheel
 	RA_WHEEL=$(CURDIR)/$(WHEELS) $(PYTEST) python/tests/test_wheel.py
+
+OPERATIONS ?= 100000
+.PHONY: soak
+soak: build .venv/.done
+	$(VENV_PYTHON) tests/soak/soak.py --operations $(OPERATIONS) --samples $(BUILD)/soak.jsonl
 
 .PHONY: demo
 demo: build .venv/.done

@@ -14,3 +14,5 @@ SECONDS = float(os.environ.get("RA_SECONDS", "5"))
 READS = int(os.environ.get("RA_READS", "2000"))
 # Rounds of each of a hundred client processes.
 CLIENT_ROUNDS = int(os.environ.get("RA_CLIENT_ROUNDS", "2"))
+# Operations of the soak.
+OPERATIONS = int(os.environ.get("RA_OPERATIONS", "3000"))
