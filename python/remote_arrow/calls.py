@@ -21,6 +21,7 @@ from remote_arrow.waiting import cancellable, interruptible
 DEFAULT_TIMEOUT_S = 30.0
 _ATTEMPTS = 6
 _FIRST_PAUSE_S = 0.1
+_SILENCE_S = 30.0  # that ends a connection when there is no timeout
 T = TypeVar("T")
 
 
@@ -53,6 +54,20 @@ class _Watch(flight.ClientMiddlewareFactory):
         return _Call(self._told)
 
 
+def _keepalive(silence_s: float) -> list[tuple[str, int]]:
+    """Channel options by which a call ends with UNAVAILABLE when the server's machine is silent.
+
+    gRPC asks it after half of the time and waits for the other half. Without that a download whose
+    server is cut off would wait for ever.
+    """
+    half_ms = max(500, int(silence_s * 500))
+    return [
+        ("grpc.keepalive_time_ms", half_ms),
+        ("grpc.keepalive_timeout_ms", half_ms),
+        ("grpc.http2.max_pings_without_data", 0),
+    ]
+
+
 class _Line:
     """The Flight client of a process; a child process after a fork gets its own.
 
@@ -62,9 +77,10 @@ class _Line:
 
     all: weakref.WeakSet[_Line] = weakref.WeakSet()
 
-    def __init__(self, url: str, told: _Told) -> None:
+    def __init__(self, url: str, told: _Told, silence_s: float) -> None:
         self._url = url
         self._told = told
+        self._silence_s = silence_s
         self._client: flight.FlightClient | None = None
         self._pid = 0
         self.is_closed = False
@@ -77,7 +93,11 @@ class _Line:
             return client
         if self.is_closed:
             raise pa.ArrowInvalid(f"the connection to {self._url} is closed")
-        client = flight.FlightClient(self._url, middleware=[_Watch(self._told)])
+        client = flight.FlightClient(
+            self._url,
+            middleware=[_Watch(self._told)],
+            generic_options=_keepalive(self._silence_s),
+        )
         self._client, self._pid = client, os.getpid()
         return client
 
@@ -111,8 +131,10 @@ def calls_of(url: str) -> Calls:
 
 
 class Calls:
-    """A Flight client of one server. `timeout_s` bounds every call but downloads and uploads.
+    """A Flight client of one server.
 
+    `timeout_s` bounds every call but downloads and uploads, and how long the server's machine may
+    be silent in the middle of those.
     `caller` names who makes Flights by these calls; None: the address does.
     """
 
@@ -121,7 +143,7 @@ class Calls:
     ) -> None:
         self.url = url
         self.told = _Told()
-        self._line = _Line(url, self.told)
+        self._line = _Line(url, self.told, _SILENCE_S if timeout_s is None else timeout_s)
         self._headers = [(b"authorization", f"Bearer {token}".encode())] if token else []
         self.timeout_s = timeout_s
         self._stream_timeout_s: float | None = None

@@ -29,8 +29,9 @@ def connect(
 ) -> Connection:
     """A connection to a server; `url` defaults to REMOTE_ARROW_URL, then to localhost:5005.
 
-    `timeout` in seconds bounds each call but uploads and downloads; None: no bound. `token`
-    defaults to REMOTE_ARROW_TOKEN. Raises ServerUnavailable when the server does not answer.
+    `timeout` in seconds bounds each call but uploads and downloads; None: no bound. Those end with
+    ServerUnavailable when the server's machine is silent for so long (None: 30 s). `token` defaults
+    to REMOTE_ARROW_TOKEN. Raises ServerUnavailable when the server does not answer.
     """
     token = token or os.environ.get("REMOTE_ARROW_TOKEN")
     url = url or os.environ.get("REMOTE_ARROW_URL") or _DEFAULT_URL

@@ -29,7 +29,8 @@ from gauges import Sample, judge, take_sample, write_samples  # noqa: E402
 from serving import Server  # noqa: E402
 
 N_WORKERS = 4
-N_RESTARTS = 4
+# All of them in the warm-up, so that growth is looked for in one life of the server.
+RESTARTS_AT = (0.08, 0.16, 0.24, 0.32)
 N_SAMPLES = 150
 SETTLE_S = 20.0
 WATCHING_BYTES = 1024  # what the watcher's call is charged
@@ -57,14 +58,14 @@ class Soak:
         """All operations; failures are kept as text."""
         self.watcher.start()
         turns = max(1, min(N_SAMPLES, self.n_operations // 50))
-        restart_every = max(1, turns // (N_RESTARTS + 1))
+        restarts = {int(turns * share): n for n, share in enumerate(RESTARTS_AT)}
         for turn in range(1, turns + 1):
             self._together(self.n_operations * turn // turns)
             if self.failures or time.monotonic() - self.started > self.seconds:
                 break
             self.samples.append(take_sample(self.server, self.counts.total(), self.started))
-            if turn % restart_every == 0 and turn < turns:
-                self._restart(is_kill=turn // restart_every % 2 == 1)
+            if turn in restarts:
+                self._restart(is_kill=restarts[turn] % 2 == 0)
         if not self.failures:
             self._check_end()
 

@@ -1,0 +1,174 @@
+"""Bad networks: the right table or a clear error in bounded time, and nothing left behind."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import Report
+from network import SERVER_ADDRESS, FarServer, Network, inside, reason_to_skip
+from serving import REPOSITORY
+
+PROGRAM = str(REPOSITORY / "tests" / "network_client.py")
+PYTHON_PATH = os.pathsep.join([str(REPOSITORY / "python"), str(REPOSITORY / "tests")])
+# How long a client waits for a server that says nothing.
+TIMEOUT_S, SHORT_TIMEOUT_S = 30.0, 6.0
+# A broken download is tried again before it ends.
+END_S = 3 * SHORT_TIMEOUT_S
+# What a client does, and what it tells while it is in the middle of that.
+KINDS = {"upload": "sent", "download": "got", "watch": "event"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def possible() -> None:
+    """Skips all with the reason when the machine cannot have such networks."""
+    if reason := reason_to_skip():
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    """A wire that does nothing bad yet."""
+    with Network() as made:
+        yield made
+
+
+@pytest.fixture
+def far(network: Network, tmp_path: Path) -> Iterator[FarServer]:
+    """A server at the other end of the wire; ends with exit code 0."""
+    server = FarServer(network, tmp_path / "data", tmp_path / "log")
+    yield server
+    server.stop()
+
+
+class Client:
+    """A client process on a side of the wire; `lines` is what it has told so far."""
+
+    def __init__(
+        self,
+        far: FarServer,
+        what: str,
+        name: str,
+        near: bool = False,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        program = [sys.executable, PROGRAM, what, far.uri, str(timeout_s), name]
+        self.process = subprocess.Popen(
+            far.network.command(*program, on_server_side=near),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": PYTHON_PATH},
+            text=True,
+        )
+        self.lines: list[dict[str, Any]] = []
+
+    def read_until(self, key: str) -> None:
+        """Reads lines until one has the key."""
+        while not self.lines or key not in self.lines[-1]:
+            assert self.process.stdout is not None
+            line = self.process.stdout.readline()
+            assert line, f"ended: {self.lines[-3:]}"
+            self.lines.append(json.loads(line))
+
+    def end(self, timeout_s: float) -> dict[str, Any]:
+        """The last line; fails when the client takes longer."""
+        try:
+            text, _ = self.process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+            pytest.fail(f"still there after {timeout_s} s; told {self.lines[-3:]}")
+        self.lines += [json.loads(line) for line in text.splitlines()]
+        assert self.process.returncode == 0
+        return self.lines[-1]
+
+
+def metrics(far: FarServer) -> dict[str, float]:
+    """The server's metrics without labels, asked on its own side of the wire."""
+
+    def ask() -> str:
+        connection = http.client.HTTPConnection(SERVER_ADDRESS, far.port, timeout=10)
+        connection.request("GET", "/metrics")
+        return connection.getresponse().read().decode()
+
+    lines = [line.split() for line in inside(far.network.server_side, ask).splitlines()]
+    return {line[0]: float(line[1]) for line in lines if len(line) == 2 and "{" not in line[0]}
+
+
+def listed(far: FarServer) -> list[str]:
+    """Names of the Flights, asked on the server's side."""
+    script = "import sys, remote_arrow as ra\n"
+    script += "print([flight.name for flight in ra.connect(sys.argv[1]).flights()])"
+    told = subprocess.run(
+        far.network.command(sys.executable, "-c", script, far.uri, on_server_side=True),
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": PYTHON_PATH},
+        check=True,
+    )
+    return json.loads(told.stdout.replace("'", '"'))
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"delay": 0.05, "jitter": 0.02},
+        {"delay": 0.005, "loss": 0.02},
+        {"delay": 0.01, "jitter": 0.005, "reorder": 0.2},
+        {"rate": 1e6},
+        {"delay": 0.05, "jitter": 0.02, "loss": 0.01, "reorder": 0.05, "rate": 1e6},
+    ],
+    ids=["far", "lossy", "reordering", "slow", "all of it"],
+)
+def test_bad_wires_change_no_answer(
+    far: FarServer, condition: dict[str, float], report: Report
+) -> None:
+    far.network.become(**condition)
+    told = Client(far, "story", "t").end(60)
+    assert told.get("ok"), told
+    report(f"{told['seconds']:.1f} s; {far.network.up.n_bytes:,} bytes up")
+
+
+@pytest.mark.parametrize("what", ["upload", "download", "watch"])
+def test_a_break_of_seconds_costs_only_time(far: FarServer, what: str) -> None:
+    far.network.become(delay=0.005, rate=4e6)
+    if what != "upload":
+        assert Client(far, "upload", "t", near=True).end(60).get("ok")
+    client = Client(far, what, "t")
+    client.read_until(KINDS[what])
+    far.network.become(is_down=True)
+    time.sleep(2.5)
+    if what == "watch":
+        assert Client(far, "upload", "t end", near=True).end(60).get("ok")
+    far.network.become(is_down=False)
+    told = client.end(60)
+    assert told.get("ok"), told
+    assert "t" in listed(far)
+
+
+def test_a_client_that_is_cut_off_ends_with_a_clear_error_in_time(far: FarServer) -> None:
+    assert Client(far, "upload", "t", near=True).end(60).get("ok")
+    far.network.become(delay=0.005, rate=4e6)
+    clients = {
+        what: Client(far, what, "u" if what == "upload" else "t", timeout_s=SHORT_TIMEOUT_S)
+        for what in KINDS
+    }
+    for what, client in clients.items():
+        client.read_until(KINDS[what])
+    far.network.become(is_down=True)
+    cut = time.monotonic()
+    for what, client in clients.items():
+        told = client.end(END_S)
+        assert told.get("error") == "ServerUnavailable", (what, told)
+        assert told["reason"] == "UNAVAILABLE"
+        assert time.monotonic() - cut < END_S
+    assert listed(far) == ["t"]
