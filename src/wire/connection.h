@@ -57,6 +57,7 @@ struct ra_connection {
     const char *shed_reason;  // static; set when a bucket is empty
     ra_timer timer;           // preface, header block, second GOAWAY or lingering, by state
     ra_timer small_window;
+    ra_timer pulse;  // of peers on other machines: whether they are still there
     ra_call *calls;  // all of them; those served last are at the end
     ra_call *calls_tail;
     int n_calls;

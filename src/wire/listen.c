@@ -12,7 +12,7 @@
 
 #include "base/os.h"
 
-enum { BACKLOG = 1024, PORT_TRIES = 16, KEEPALIVE_IDLE_S = 60, KEEPALIVE_INTERVAL_S = 15 };
+enum { BACKLOG = 1024, PORT_TRIES = 16 };
 
 static int fail(ra_error *err, int code, const char *address, int port) {
     char text[128];
@@ -269,15 +269,12 @@ void ra_doors_leave(ra_doors *doors, const ra_peer *peer) {
 }
 
 static void set_up_tcp(const ra_doors *doors, int fd, bool is_local) {
-    int one = 1, idle = KEEPALIVE_IDLE_S, interval = KEEPALIVE_INTERVAL_S;
+    int one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (is_local)
         return;
     setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, doors->congestion,
                (socklen_t)strlen(doors->congestion));
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
 }
 
 // Whether accept failed because of the connection that it found, not because of us.
