@@ -205,9 +205,10 @@ PYTEST_LONG := $(PYTEST) -o faulthandler_timeout=1800
 .PHONY: test-long
 test-long: build .venv/.done
 	RA_EXAMPLES=2500 RA_ROUNDS=100 RA_SECONDS=60 RA_READS=100000 RA_CLIENT_ROUNDS=20 \
-	    RA_OPERATIONS=100000 $(PYTEST_LONG) \
+	    RA_OPERATIONS=100000 RA_LONG=1 $(PYTEST_LONG) \
 	    tests/test_roundtrip.py tests/test_crash.py tests/test_side_by_side.py \
-	    tests/test_unpublished.py tests/test_methods.py tests/test_many_processes.py tests/test_soak.py
+	    tests/test_unpublished.py tests/test_methods.py tests/test_many_processes.py \
+	    tests/test_network.py tests/test_soak.py
 	$(MAKE) --no-print-directory -j$(JOBS) SAN=address,undefined build
 	RA_SERVER=$(BUILD)/address-undefined/remote-arrow-server RA_ROUNDS=20 RA_SECONDS=20 \
 	    $(PYTEST_LONG) tests/test_crash.py tests/test_side_by_side.py

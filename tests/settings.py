@@ -16,3 +16,5 @@ READS = int(os.environ.get("RA_READS", "2000"))
 CLIENT_ROUNDS = int(os.environ.get("RA_CLIENT_ROUNDS", "2"))
 # Operations of the soak.
 OPERATIONS = int(os.environ.get("RA_OPERATIONS", "3000"))
+# Whether times of minutes are waited out.
+IS_LONG = os.environ.get("RA_LONG", "") != ""

@@ -17,6 +17,7 @@ import pytest
 from conftest import Report
 from network import SERVER_ADDRESS, FarServer, Network, inside, reason_to_skip
 from serving import REPOSITORY
+from settings import IS_LONG
 
 PROGRAM = str(REPOSITORY / "tests" / "network_client.py")
 PYTHON_PATH = os.pathsep.join([str(REPOSITORY / "python"), str(REPOSITORY / "tests")])
@@ -24,6 +25,8 @@ PYTHON_PATH = os.pathsep.join([str(REPOSITORY / "python"), str(REPOSITORY / "tes
 TIMEOUT_S, SHORT_TIMEOUT_S = 30.0, 6.0
 # A broken download is tried again before it ends.
 END_S = 3 * SHORT_TIMEOUT_S
+# After which the server takes a client that is silent for gone (docs/limits.md), and some.
+SILENCE_S = 180 * 1.25 + 10
 # What a client does, and what it tells while it is in the middle of that.
 KINDS = {"upload": "sent", "download": "got", "watch": "event"}
 
@@ -93,7 +96,7 @@ class Client:
 
 
 def metrics(far: FarServer) -> dict[str, float]:
-    """The server's metrics without labels, asked on its own side of the wire."""
+    """The server's metrics without labels, and the broken downloads as "DoGet CANCELLED"."""
 
     def ask() -> str:
         connection = http.client.HTTPConnection(SERVER_ADDRESS, far.port, timeout=10)
@@ -101,7 +104,10 @@ def metrics(far: FarServer) -> dict[str, float]:
         return connection.getresponse().read().decode()
 
     lines = [line.split() for line in inside(far.network.server_side, ask).splitlines()]
-    return {line[0]: float(line[1]) for line in lines if len(line) == 2 and "{" not in line[0]}
+    samples = {line[0]: float(line[1]) for line in lines if line[0] != "#"}
+    broken = [n for name, n in samples.items() if "DoGet" in name and "CANCELLED" in name]
+    plain = {name: n for name, n in samples.items() if "{" not in name}
+    return plain | {"DoGet CANCELLED": sum(broken)}
 
 
 def listed(far: FarServer) -> list[str]:
@@ -172,3 +178,58 @@ def test_a_client_that_is_cut_off_ends_with_a_clear_error_in_time(far: FarServer
         assert told["reason"] == "UNAVAILABLE"
         assert time.monotonic() - cut < END_S
     assert listed(far) == ["t"]
+
+
+def held(far: FarServer) -> dict[str, float]:
+    """What clients hold on the server; the one that asks is not counted."""
+    told = metrics(far)
+    names = ("connections", "calls_open", "jobs_running", "spool_bytes", "memory_used_bytes")
+    what = {name: told[f"remote_arrow_{name}"] for name in names}
+    segments = told["remote_arrow_open_segments"]
+    return what | {"descriptors": told["process_open_fds"] - segments}
+
+
+@pytest.mark.skipif(not IS_LONG, reason="takes four minutes: RA_LONG=1; src/wire/silence_test.c")
+def test_clients_that_are_cut_off_leave_nothing_on_the_server(
+    far: FarServer, report: Report
+) -> None:
+    assert Client(far, "upload", "t", near=True).end(60).get("ok")
+    before = held(far)
+    far.network.become(delay=0.005, rate=1e6)
+    clients = {what: Client(far, what, "u" if what == "upload" else "t") for what in KINDS}
+    for what, client in clients.items():
+        client.read_until(KINDS[what])
+    while held(far)["calls_open"] < len(clients):
+        assert all(client.process.poll() is None for client in clients.values())
+    far.network.become(is_down=True)
+    cut = time.monotonic()
+    for client in clients.values():
+        client.process.kill()
+        client.process.communicate()
+    assert held(far)["calls_open"] == len(clients)
+    while held(far) != before and time.monotonic() < cut + SILENCE_S:
+        time.sleep(1)
+    report(f"gone after {time.monotonic() - cut:.0f} s")
+    assert held(far) == before
+    assert listed(far) == ["t"]
+    assert list((far.data_dir / ".remote-arrow" / "tmp").iterdir()) == []
+
+
+def test_a_reader_that_pauses_is_not_cut_off_and_holds_nobody(far: FarServer) -> None:
+    """It pauses for longer than it would wait for a silent server."""
+    assert Client(far, "upload", "t", near=True).end(60).get("ok")
+    far.network.become(delay=0.005, rate=4e6)
+    client = Client(far, "pause", "t", timeout_s=2.0)
+    client.read_until("got")
+    paused = time.monotonic()
+    told = Client(far, "story", "near", near=True).end(20)
+    assert told.get("ok"), told
+    assert told["seconds"] < 5
+    time.sleep(max(0.0, paused + 5 - time.monotonic()))
+    assert client.process.stdin is not None
+    client.process.stdin.write("on\n")
+    client.process.stdin.flush()
+    told = client.end(60)
+    assert told.get("ok"), told
+    # The download was not broken off and begun again.
+    assert metrics(far)["DoGet CANCELLED"] == 0
