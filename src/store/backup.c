@@ -192,18 +192,27 @@ static int make_partial(backup *b, const char *folder, int *lock, ra_error *err)
     return 0;
 }
 
+// Gives the folder its name. From then on `*at` is where it is.
+static int place(const backup *b, const char *folder, const char *final, const char **at,
+                 ra_error *err) {
+    RA_TRY(ra_os_rename_new(b->partial, final, err));
+    *at = final;
+    return ra_os_sync_dir(folder, err);
+}
+
 static int make(backup *b, const char *folder, const char *final, ra_error *err) {
     int lock = -1;
+    const char *at = b->partial;
     int rc = make_partial(b, folder, &lock, err);
     if (rc == 0)
         rc = fill(b, err);
     if (rc == 0)
-        rc = ra_os_rename_new(b->partial, final, err);
+        rc = place(b, folder, final, &at, err);
     ra_error why;
-    if (rc != 0 && access(b->partial, F_OK) == 0 && ra_os_remove_tree(b->partial, &why) != 0)
+    if (rc != 0 && access(at, F_OK) == 0 && ra_os_remove_tree(at, &why) != 0)
         ra_log(RA_LOG_WARNING, "store", "an unfinished backup is left: %s", why.message);
     ra_os_close(lock);
-    return rc == 0 ? ra_os_sync_dir(folder, err) : rc;
+    return rc;
 }
 
 int ra_backup_make(ra_store *store, const char *folder, ra_str name, const atomic_bool *cancelled,

@@ -76,14 +76,9 @@ static void every_failure_leaves_nothing_and_the_next_backup_works(void **state)
             ra_os_set_gate(gate, &f);
             int rc = ra_backup_make(t->store, folder, RA_STR("one"), &nobody_cancels, &made, &err);
             ra_os_set_gate(NULL, NULL);
-            // A sync of the folder behind the rename may fail: then the backup is there.
-            if (rc != 0 && count_entries(folder) != 0)
-                assert_non_null(strstr(err.message, "fsync"));
             if (rc != 0)
                 n_failed++;
             else
-                assert_int_equal(made.n_flights, 3);
-            if (count_entries(folder) == 1)
                 check_backup(folder, "one");
             assert_int_equal(count_entries(folder), 0);
             if (atomic_load(&f.n_failed) == 0)
