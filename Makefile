@@ -131,6 +131,7 @@ check: .venv/.done
 	tools/make-docs --check
 	.venv/bin/ruff check --quiet --config tools/ruff.toml python tests bench examples tools/check-includes \
 	    tools/make-docs tools/make-wheel tools/docs_site.py
+	.venv/bin/mypy --config-file tools/mypy.ini python/remote_arrow
 	$(DOCS_SITE)
 
 # The documentation as a site, build/site; a page or link that is missing is an error.

@@ -9,12 +9,14 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.flight as flight
 
+from remote_arrow.closing import Closing
 from remote_arrow.errors import translate
 from remote_arrow.waiting import cancellable, interruptible
 
@@ -22,6 +24,8 @@ DEFAULT_TIMEOUT_S = 30.0
 _ATTEMPTS = 6
 _FIRST_PAUSE_S = 0.1
 _SILENCE_S = 30.0  # that ends a connection when there is no timeout
+_GRPC_THREADS = ("event_engine", "grpc_global_tim", "lifeguard")
+_GRPC_END_S = 1.0  # they end some milliseconds after the last client
 T = TypeVar("T")
 
 
@@ -71,34 +75,36 @@ def _keepalive(silence_s: float) -> list[tuple[str, int]]:
 class _Line:
     """The Flight client of a process; a child process after a fork gets its own.
 
-    gRPC does not work in a child that was forked while its parent had a client: no client is kept
-    over a fork. The parent's next call connects again, in a millisecond.
+    gRPC does not work in a child that was forked while its parent used it. So no client is kept
+    over a fork: the parent's next call connects again, in a millisecond. A child that was forked
+    in the middle of a call or an open read would wait for ever; there a call raises.
     """
 
     all: weakref.WeakSet[_Line] = weakref.WeakSet()
+    is_forked_in_use = False
 
     def __init__(self, url: str, told: _Told, silence_s: float) -> None:
         self._url = url
         self._told = told
         self._silence_s = silence_s
         self._client: flight.FlightClient | None = None
-        self._pid = 0
         self.is_closed = False
         _Line.all.add(self)
 
     @property
     def client(self) -> flight.FlightClient:
-        client = self._client
-        if client is not None and self._pid == os.getpid():
-            return client
+        if self._client is not None:
+            return self._client
         if self.is_closed:
             raise pa.ArrowInvalid(f"the connection to {self._url} is closed")
+        if _Line.is_forked_in_use:
+            raise RuntimeError("this process was forked during a call or an open read: use spawn")
         client = flight.FlightClient(
             self._url,
             middleware=[_Watch(self._told)],
             generic_options=_keepalive(self._silence_s),
         )
-        self._client, self._pid = client, os.getpid()
+        self._client = client
         return client
 
     def drop(self) -> None:
@@ -110,13 +116,60 @@ class _Line:
         if client is not None:
             client.close()
 
+    @staticmethod
+    def before_fork() -> None:
+        for line in list(_Line.all):
+            line.drop()
+        deadline = time.monotonic() + _GRPC_END_S
+        while not (is_idle := not _grpc_runs()) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        _Line.is_forked_in_use = not is_idle
 
-def _drop_all() -> None:
-    for line in list(_Line.all):
-        line.drop()
+    @staticmethod
+    def after_fork_in_parent() -> None:
+        _Line.is_forked_in_use = False
 
 
-os.register_at_fork(before=_drop_all)
+def _grpc_runs() -> bool:
+    """Whether threads of gRPC are there, whoever uses it; off Linux nobody knows."""
+    for task in Path("/proc/self/task").glob("*/comm"):
+        with suppress(OSError):  # it has just ended
+            if task.read_text().rstrip() in _GRPC_THREADS:
+                return True
+    return False
+
+
+os.register_at_fork(before=_Line.before_fork, after_in_parent=_Line.after_fork_in_parent)
+
+
+class Exchange(Closing):
+    """A command run by DoExchange: unlike a DoGet it can be cancelled before its answer comes."""
+
+    def __init__(
+        self, client: flight.FlightClient, command: bytes, options: flight.FlightCallOptions
+    ) -> None:
+        descriptor = flight.FlightDescriptor.for_command(command)
+        self._writer, self.reader = client.do_exchange(descriptor, options)
+
+    def about(self) -> dict[str, Any]:
+        """Waits for the answer: the Flight's JSON, {} of an unpublished one. The rows follow."""
+        with cancellable(self.reader.cancel):
+            self._writer.done_writing()
+            told = self.reader.read_chunk().app_metadata.to_pybytes()
+        about: dict[str, Any] = json.loads(told)
+        return about
+
+    def end(self) -> None:
+        """After the last row: raises what the call ended with."""
+        self._writer.close()
+
+    def close(self) -> None:
+        """Cancels the call unless it has ended."""
+        self.reader.cancel()
+        with suppress(pa.ArrowException, flight.FlightError):
+            self._writer.close()
+
+
 _by_url: weakref.WeakValueDictionary[str, Calls] = weakref.WeakValueDictionary()
 
 
@@ -189,6 +242,14 @@ class Calls:
         """Closes the connection."""
         self._line.close()
 
+    def get(self, ticket: flight.Ticket) -> flight.FlightStreamReader:
+        """A reader of what the ticket gives."""
+        return self.client.do_get(ticket, self.options(bounded=False))
+
+    def exchange(self, command: bytes, bounded: bool) -> Exchange:
+        """A command's exchange, which runs from now on."""
+        return Exchange(self.client, command, self.options(bounded))
+
     def options(self, bounded: bool = True) -> flight.FlightCallOptions:
         """Options of a call: the token, and the timeout when it is `bounded`."""
         return self._bounded if bounded else self._unbounded
@@ -243,14 +304,7 @@ class Calls:
         """
 
         def run() -> dict[str, Any]:
-            descriptor = flight.FlightDescriptor.for_command(command)
-            writer, reader = self.client.do_exchange(descriptor, self.options())
-            try:
-                with cancellable(reader.cancel):
-                    writer.done_writing()
-                    about: dict[str, Any] = json.loads(reader.read_chunk().app_metadata)
-            finally:
-                reader.cancel()  # its rows are not wanted
-            return about
+            with self.exchange(command.encode(), bounded=True) as exchange:
+                return exchange.about()  # its rows are not wanted
 
         return interruptible(lambda: self.read(run))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.flight as flight
 
-from remote_arrow.calls import Calls
+from remote_arrow.calls import Calls, Exchange
 from remote_arrow.waiting import cancellable, interruptible, is_given_up_by_others
 
 _MAX_BREAKS = 5  # of a download that brings no batch in between
@@ -27,62 +26,62 @@ class Download:
         self._ticket_at = ticket_at
         self._is_long = is_long or is_given_up_by_others()
         self._n_seen = 0
-        self._reader: Any = None
-
-    def schema(self) -> pa.Schema:
-        """The schema of all batches."""
-        if self._reader is None:
-            self._open()
-        return self._reader.schema
+        self._schema: pa.Schema = None  # known with the first answer
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """All batches in order, once. Leaving off early ends the call on the server."""
         n_breaks = 0
-        try:
-            while True:
-                if self._reader is None:
-                    self._open()
-                try:
-                    with self._calls.translated(), cancellable(self._reader.cancel):
-                        batch = self._reader.read_chunk().data
-                except StopIteration:
-                    self._reader = None
-                    return
-                except flight.FlightUnavailableError:
-                    n_breaks += 1
-                    if n_breaks == _MAX_BREAKS:
-                        raise
-                    self._reader = None
-                    continue
-                n_breaks = 0
-                self._n_seen += batch.num_rows
-                yield batch
-        finally:
-            if self._reader is not None:
-                self._reader.cancel()
+        while True:
+            try:
+                for batch in self._batches():
+                    n_breaks = 0
+                    self._n_seen += batch.num_rows
+                    yield batch
+                return
+            except flight.FlightUnavailableError:
+                n_breaks += 1
+                if n_breaks == _MAX_BREAKS:
+                    raise
 
     def table(self) -> pa.Table:
         """All batches as a table."""
-        schema = self.schema()
-        return pa.Table.from_batches(list(self.batches()), schema)
+        batches = list(self.batches())
+        return pa.Table.from_batches(batches, self._schema)
 
-    def _open(self) -> None:
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        """The batches from where the last one broke, until this one breaks."""
         ticket = self._ticket_at(self._n_seen)
+        exchange = None
         if self._is_long and ticket.ticket.startswith(b"{"):
-            self._reader = interruptible(lambda: self._calls.read(lambda: self._run(ticket)))
+            exchange = interruptible(lambda: self._calls.read(lambda: self._run(ticket)))
+            reader = exchange.reader
         else:
-            options = self._calls.options(bounded=False)
-            self._reader = self._calls.read(lambda: self._calls.client.do_get(ticket, options))
+            reader = self._calls.read(lambda: self._calls.get(ticket))
+        try:
+            self._schema = reader.schema
+            while True:
+                with self._calls.translated(), cancellable(reader.cancel):
+                    try:
+                        batch = reader.read_chunk().data
+                    except StopIteration:
+                        if exchange is not None:
+                            exchange.end()
+                        return
+                yield batch
+        finally:
+            if exchange is None:
+                reader.cancel()
+            else:
+                exchange.close()
 
-    def _run(self, ticket: flight.Ticket) -> Any:
-        """A command's answer, by a call that can be cancelled before it comes."""
-        descriptor = flight.FlightDescriptor.for_command(ticket.ticket)
-        options = self._calls.options(bounded=False)
-        writer, reader = self._calls.client.do_exchange(descriptor, options)
-        with cancellable(reader.cancel):
-            writer.done_writing()
-            reader.read_chunk()  # the Flight's JSON, if there were one; then the rows
-        return reader
+    def _run(self, ticket: flight.Ticket) -> Exchange:
+        exchange = self._calls.exchange(ticket.ticket, bounded=False)
+        try:
+            exchange.about()
+        except BaseException:
+            exchange.close()
+            raise
+        return exchange
 
 
 def of_size(batches: Iterator[pa.RecordBatch], batch_size: int) -> Iterator[pa.RecordBatch]:

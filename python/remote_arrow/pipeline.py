@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import html
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
@@ -57,8 +58,8 @@ class Planned(RemoteTable):
         names = ", ".join(name for step in self._steps for name in step)
         return f"<Planned on #{self._from['id']} @{self._from['version']}: {names}>"
 
-    def _repr_html_(self) -> None:
-        """None: notebooks show the text. Rows would be computed for it."""
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"  # rows would have to be computed
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickled, (self._calls.url, self._from, list(self._steps))

@@ -45,7 +45,7 @@ class LocalServer(Closing):
     def __init__(self, data_dir: str | os.PathLike[str] | None, options: tuple[str, ...]) -> None:
         self._temporary = None if data_dir else tempfile.TemporaryDirectory(prefix="remote-arrow-")
         self.data_dir = Path(data_dir or self._temporary.name)  # type: ignore[union-attr]
-        command = [find_server(), "--port", "0", "--data-dir", self.data_dir, *options]
+        command = [str(find_server()), "--port", "0", "--data-dir", str(self.data_dir), *options]
         libc = ctypes.CDLL(None)
         parent = os.getpid()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -19,43 +20,54 @@ _MAX_CHARACTERS = 80  # of a value or a type
 
 def text_of(table: RemoteTable) -> str:
     """Name, id, shape, and the first rows as pyarrow shows them."""
-    title, rows, problem = _shown(table)
-    if rows is None:
-        return f"<RemoteTable {title}>\n{problem}"
+    return _shown(table, _text, lambda title, problem: f"<RemoteTable {title}>\n{problem}")
+
+
+def html_of(table: RemoteTable) -> str:
+    """The same as a table of HTML; everything from the data is escaped."""
+
+    def failed(title: str, problem: str) -> str:
+        head = f"<div><b>RemoteTable</b> {html.escape(title)}"
+        return f"{head}\n<pre>{html.escape(problem)}</pre></div>"
+
+    return _shown(table, _html, failed)
+
+
+def _shown(
+    table: RemoteTable,
+    show: Callable[[RemoteTable, str, pa.Table], str],
+    failed: Callable[[str, str], str],
+) -> str:
+    title = "?"
+    try:
+        hurried = _hurried(table)
+        title = _title(hurried)
+        columns = range(min(hurried.num_columns, _MAX_COLUMNS))
+        return show(hurried, title, hurried._download(columns, limit=_N_ROWS).table())
+    except Exception as error:  # whoever looks at a handle is no judge of it
+        return failed(title, f"{type(error).__name__}: {error}"[:1000])
+
+
+def _text(table: RemoteTable, title: str, rows: pa.Table) -> str:
     body = rows.to_string(preview_cols=_MAX_COLUMNS).partition("\n")[2]
     left = table.num_columns - rows.num_columns
     more = f"\n… {left} more columns" if left > 0 else ""
     return f"<RemoteTable {title}>\n{body}{more}"
 
 
-def html_of(table: RemoteTable) -> str:
-    """The same as a table of HTML; everything from the data is escaped."""
-    title, rows, problem = _shown(table)
-    lines = [f"<div><b>RemoteTable</b> {html.escape(title)}"]
-    if rows is None:
-        lines.append(f"<pre>{html.escape(problem)}</pre></div>")
-        return "\n".join(lines)
+def _html(table: RemoteTable, title: str, rows: pa.Table) -> str:
     heads = (f"<th>{_cell(f.name)}<br><small>{_cell(f.type)}</small></th>" for f in rows.schema)
-    lines.append(f"<table><thead><tr>{''.join(heads)}</tr></thead><tbody>")
+    lines = [
+        f"<div><b>RemoteTable</b> {html.escape(title)}",
+        f"<table><thead><tr>{''.join(heads)}</tr></thead><tbody>",
+    ]
     for i in range(rows.num_rows):
-        cells = (f"<td>{_cell(_value(column, i))}</td>" for column in rows.columns)
+        cells = (f"<td>{_cell(_value(column[i]))}</td>" for column in rows.columns)
         lines.append(f"<tr>{''.join(cells)}</tr>")
     lines.append("</tbody></table>")
     left = (table.num_rows - rows.num_rows, table.num_columns - rows.num_columns)
     lines += [f"… {n:,} more {what}" for n, what in zip(left, ("rows", "columns")) if n > 0]
     return "\n".join([*lines, "</div>"])
-
-
-def _shown(table: RemoteTable) -> tuple[str, pa.Table | None, str]:
-    """Title, first rows; or no rows and why."""
-    title = "?"
-    try:
-        hurried = _hurried(table)
-        title = _title(hurried)
-        columns = range(min(hurried.num_columns, _MAX_COLUMNS))
-        return title, hurried._download(columns, limit=_N_ROWS).table(), ""
-    except Exception as error:  # whoever looks at a handle is no judge of it
-        return title, None, f"{type(error).__name__}: {error}"[:1000]
 
 
 def _hurried(table: RemoteTable) -> RemoteTable:
@@ -75,11 +87,11 @@ def _title(table: RemoteTable) -> str:
     return f"#{table.id}{names} @{table.version}: {rows:,} rows, {columns:,} columns"
 
 
-def _value(column: pa.ChunkedArray, i: int) -> Any:
+def _value(scalar: pa.Scalar) -> Any:
     try:
-        value = column[i].as_py()
+        value = scalar.as_py()
     except (ValueError, OverflowError, pa.ArrowException):  # beyond what Python's type holds
-        return column[i]
+        return getattr(scalar, "value", scalar.type)
     return "" if value is None else value
 
 

@@ -164,3 +164,25 @@ def test_files_are_written_in_bounded_memory(
     )
     kilobytes = int(done.stdout)
     assert kilobytes * 1024 < ds.total_bytes * 0.75
+
+
+def test_broken_run_of_an_unpublished_pipeline_goes_on(con: ra.Connection, server: Server) -> None:
+    table = pa.Table.from_batches(batches_of(40, 100_000))
+    with con.upload(table).pipeline(publish=False) as p:
+        backwards = p.sort_by([("i", "descending")])
+    batches = []
+    for batch in backwards.iter_batches():
+        if len(batches) == 2:
+            server.kill()
+            server.start()
+        batches.append(batch)
+    assert len(batches) > 4
+    assert pa.Table.from_batches(batches).equals(table.sort_by([("i", "descending")]))
+
+
+def test_errors_of_runs_reach_the_reader(con: ra.Connection) -> None:
+    with con.upload(T).pipeline(publish=False) as p:
+        outside = p.take([99])
+    with pytest.raises(pa.ArrowIndexError) as error:
+        outside.to_table()
+    assert isinstance(error.value, ra.RemoteArrowError) and "99" in str(error.value)
