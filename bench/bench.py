@@ -51,6 +51,7 @@ TABLE_BYTES = (32 if QUICK else 640) * 1_000_000
 SMALL_CALLS = 300 if QUICK else 3_000
 LOAD_SECONDS = 0.5 if QUICK else 3.0
 ROWS = 1_000_000 if QUICK else 10_000_000
+APPENDS, APPENDED_ROWS = (300 if QUICK else 10_000), 100
 FEW_FLIGHTS = 101
 MANY_FLIGHTS = (300, 600) if QUICK else (10_000, 100_000)
 MAKERS = 8  # connections that make them
@@ -612,6 +613,38 @@ def growth_in_rows(bench: Bench) -> Iterator[Row]:
         texts = [f"{value * 1e9:.1f} ns/row" for value in (large, small)]
         what = f"{key}: {sizes[1]:,} rows / {sizes[0]:,}"
         yield Row("rows", what, *texts, [large / small], at_most(1.2, 1.5))
+
+
+@case("appends")
+def table_made_of_appends(bench: Bench) -> Iterator[Row]:
+    """Many small appends to one table, and its download against that of the same rows at once."""
+    rng = np.random.default_rng(5)
+    columns = {name: rng.integers(0, 1 << 60, APPENDS * APPENDED_ROWS) for name in "ab"}
+    whole = pa.table(columns)
+    client = bench.ours
+
+    def append(numbers: range) -> None:
+        for n in numbers:
+            piece = whole.slice(n * APPENDED_ROWS, APPENDED_ROWS)
+            client.upload(piece, "appended", if_exists="append")
+
+    tenth = APPENDS // 10
+    first = timed(lambda: append(range(tenth)))
+    append(range(tenth, 9 * tenth))
+    last = timed(lambda: append(range(9 * tenth, APPENDS)))
+    texts = [millis(seconds / tenth) for seconds in (last, first)]
+    what = f"append to {APPENDS - tenth:,} parts / to none"
+    yield Row("appends", what, *texts, [last / first], at_most(1.5, 2))
+    client.upload(whole, "at once")
+    assert client.get(by_name("appended")).equals(whole)
+    tickets = [client.info(by_name(name)).endpoints[0].ticket for name in ("appended", "at once")]
+    read = [lambda ticket=ticket: timed(lambda: drain(client.client, ticket)) for ticket in tickets]
+    turns = Turns.of(ROUNDS, *read)
+    texts = [millis(statistics.median(times)) for times in (turns.ours, turns.peer)]
+    what = f"DoGet of {APPENDS:,} appends / one upload"
+    yield Row("appends", what, *texts, turns.shares(), at_most(1.3, 2))
+    for name in ("appended", "at once"):
+        client.action("delete", name=name)
 
 
 def make_flights(uri: str, numbers: range) -> None:

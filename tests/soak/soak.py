@@ -30,7 +30,7 @@ from serving import Server  # noqa: E402
 
 N_WORKERS = 4
 # All of them in the warm-up, so that growth is looked for in one life of the server.
-RESTARTS_AT = (0.08, 0.16, 0.24, 0.32)
+RESTARTS_AT = (0.04, 0.08, 0.12, 0.16)
 N_SAMPLES = 150
 SETTLE_S = 20.0
 WATCHING_BYTES = 1024  # what the watcher's call is charged
