@@ -8,6 +8,7 @@ top = ds.sort_by([("fare", "descending")]).slice(0, 10)   # two Flights, nothing
 top.to_table()
 """
 
+from remote_arrow import interrupts  # noqa: F401 - first: it sees to Ctrl-C while the rest loads
 from remote_arrow.connection import Connection, connect
 from remote_arrow.errors import (
     Cancelled,

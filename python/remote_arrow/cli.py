@@ -7,16 +7,17 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 
+from remote_arrow import completion, interrupts, output, top
 from remote_arrow.connection import Connection, connect
 from remote_arrow.errors import (
     FlightNotFound,
@@ -25,13 +26,15 @@ from remote_arrow.errors import (
     ServerUnavailable,
     Unauthenticated,
 )
+from remote_arrow.interrupts import INTERRUPTED
+from remote_arrow.output import FORMATS, SUFFIXES, cell, new_file, table_lines, to_json, write
+from remote_arrow.progress import watched, watching
 from remote_arrow.serve import find_server
+from remote_arrow.sources import SourceOptions
 from remote_arrow.table import RemoteTable
 
-OK, FAILED, USAGE, NOT_FOUND, AUTH, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
-_FORMATS = ("arrow", "parquet", "csv", "json", "table")
+OK, FAILED, USAGE, NOT_FOUND, AUTH, UNAVAILABLE = 0, 1, 2, 3, 4, 5
 _LOCAL_ERRORS = (OSError, ValueError, TypeError, OverflowError)  # of files, values, sources
-_MAX_CELL = 40  # characters of a value in a table on a terminal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,18 +48,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        asked.run(asked)
+        _interruptible(asked.run, asked)
         sys.stdout.flush()
         return OK
     except BrokenPipeError:  # the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except KeyboardInterrupt:
+        output.remove_unfinished()
         return INTERRUPTED
+    except _Usage as error:
+        parser.error(str(error))
     except (RemoteArrowError, pa.ArrowException, *_LOCAL_ERRORS) as error:
         words = str(error).splitlines() or [type(error).__name__]
         sys.stderr.write(f"remote-arrow: {words[0]}\n")
         return _code_of(error)
+
+
+def _interruptible(run: Callable[[Any], None], asked: argparse.Namespace) -> None:
+    """Runs a command by a thread: Ctrl-C does not reach one that waits for the server."""
+    if run is _serve:
+        run(asked)  # becomes the server
+        return
+    ended: Future[None] = Future()
+
+    def work() -> None:
+        try:
+            ended.set_result(run(asked))
+        except BaseException as error:
+            ended.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    ended.result()
+
+
+class _Usage(Exception):
+    """Arguments that do not go together."""
 
 
 def _code_of(error: Exception) -> int:
@@ -68,8 +95,11 @@ def _code_of(error: Exception) -> int:
 
 
 def _connect(asked: argparse.Namespace) -> Connection:
-    token = asked.token or os.environ.get("REMOTE_ARROW_TOKEN")
-    return connect(asked.url, timeout=asked.timeout, token=token)
+    return connect(asked.url, timeout=asked.timeout, token=_token(asked))
+
+
+def _token(asked: argparse.Namespace) -> str | None:
+    return asked.token or os.environ.get("REMOTE_ARROW_TOKEN")
 
 
 def _flight(con: Connection, text: str) -> RemoteTable:
@@ -85,107 +115,80 @@ def _flight(con: Connection, text: str) -> RemoteTable:
 
 
 def _put(asked: argparse.Namespace) -> None:
-    source: Any = asked.file
+    source: Any = asked.file if len(asked.file) > 1 else asked.file[0]
+    options: SourceOptions = {"format": asked.format} if asked.format else {}
     if source == "-":
-        source = _read_stdin(asked.format)
+        source, options = sys.stdin.buffer, {"format": asked.format or "arrow"}
+    elif "-" in asked.file:
+        raise _Usage("standard input (-) cannot be one of several files")
     with _connect(asked) as con:
-        ds = con.upload(source, asked.name, if_exists=asked.if_exists)
+        ds = con.upload(source, asked.name, if_exists=asked.if_exists, **options)
         _write_line(f"#{ds.id} @{ds.version}: {ds.num_rows} rows")
 
 
-def _read_stdin(format_: str | None) -> pa.Table:
-    stream = pa.PythonFile(sys.stdin.buffer, "r")
-    if format_ == "csv":
-        return pyarrow.csv.read_csv(stream)
-    if format_ == "parquet":
-        return pyarrow.parquet.read_table(pa.BufferReader(sys.stdin.buffer.read()))
-    if format_ in (None, "arrow"):
-        return pa.ipc.open_stream(stream).read_all()
-    raise ValueError(f"cannot read {format_} from standard input")
-
-
 def _get(asked: argparse.Namespace) -> None:
-    with _connect(asked) as con:
+    is_stdout = asked.output == "-"
+    format_ = asked.format or ("table" if is_stdout else _format_of(asked.output))
+    with _connect(asked) as con, ExitStack() as stack:
+        ds = _flight(con, asked.flight)
         columns = asked.columns.split(",") if asked.columns else None
-        table = _flight(con, asked.flight).to_table(columns, limit=asked.limit)
-    if asked.output == "-":
-        _write_table(table, asked.format or "table", sys.stdout.buffer)
-        return
-    suffix = asked.output.rpartition(".")[2]
-    with _new_file(Path(asked.output)) as file:
-        _write_table(table, asked.format or (suffix if suffix in _FORMATS else "arrow"), file)
+        schema = ds.to_table(columns, limit=0).schema
+        is_seen = is_stdout and sys.stdout.isatty()  # a bar would be between the rows
+        watcher = stack.enter_context(watching(False if is_seen else None))
+        n_rows = ds.num_rows if asked.limit is None else min(asked.limit, ds.num_rows)
+        batches = watched(_first_rows(ds.iter_batches(columns), n_rows), n_rows, watcher)
+        file = sys.stdout.buffer if is_stdout else stack.enter_context(new_file(Path(asked.output)))
+        write(schema, batches, format_, file, is_file=not is_stdout)
 
 
-@contextmanager
-def _new_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that is there whole or stays as it was; devices and pipes are written directly."""
-    target = path.resolve()
-    if target.exists() and not target.is_file():
-        with target.open("wb") as file:
-            yield file
-        return
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with part.open("xb") as file:
-            yield file
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+def _format_of(path: str) -> str:
+    found = SUFFIXES.get(Path(path).suffix.lower())
+    if found is None:
+        raise _Usage(f"the suffix of {path} tells no format: give --format")
+    return found
+
+
+def _first_rows(batches: Iterable[pa.RecordBatch], n_rows: int) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        if n_rows <= 0:
+            return
+        yield batch.slice(0, n_rows)
+        n_rows -= batch.num_rows
 
 
 def _head(asked: argparse.Namespace) -> None:
     with _connect(asked) as con:
         table = _flight(con, asked.flight).head(asked.n)
-        _write_table(table, asked.format, sys.stdout.buffer)
-
-
-def _write_table(table: pa.Table, format_: str, file: BinaryIO) -> None:
-    if format_ == "csv":
-        pyarrow.csv.write_csv(table, file)
-    elif format_ == "parquet":
-        pyarrow.parquet.write_table(table, file)
-    elif format_ == "arrow":
-        with pa.ipc.new_stream(file, table.schema) as writer:
-            writer.write_table(table)
-    elif format_ == "json":  # one object a line
-        if len(set(table.schema.names)) < table.num_columns:
-            raise ValueError("columns of the same name cannot be keys of a JSON object")
-        for batch in table.to_batches():
-            for row in batch.to_pylist():
-                file.write(json.dumps(row, default=str).encode() + b"\n")
-    else:
-        columns = [map(_cell, column.to_pylist()) for column in table.columns]
-        rows = list(zip(*columns, strict=True))
-        file.write(_columns(table.schema.names, rows).encode())
-    file.flush()
-
-
-def _cell(value: object) -> str:
-    """A value on one line, without control characters that a terminal would obey."""
-    text = "" if value is None else str(value)
-    text = "".join(c if c.isprintable() else "\ufffd" for c in text[: _MAX_CELL + 1])
-    return text if len(text) <= _MAX_CELL else text[: _MAX_CELL - 1] + "…"
-
-
-def _columns(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [[_cell(name) for name in header], *rows]
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    joined = ["  ".join(c.ljust(w) for c, w in zip(line, widths)).rstrip() for line in lines]
-    return "\n".join(joined) + "\n"
+    write(table.schema, table.to_batches(), asked.format, sys.stdout.buffer, is_file=False)
 
 
 def _ls(asked: argparse.Namespace) -> None:
     with _connect(asked) as con:
         found = con.flights(name=asked.name)
-    if asked.format == "json":
+        deleted = _deleted(con) if asked.all else []
+    if asked.format == "names":
         for ds in found:
-            _write_line(json.dumps(ds.about | {"rows": ds.num_rows, "bytes": ds.total_bytes}))
-        return
-    rows = [
-        [f"#{ds.id}", ds.name or "", ds.kind, *map(str, (ds.version, ds.num_rows, ds.total_bytes))]
-        for ds in found
-    ]
-    sys.stdout.write(_columns(["id", "name", "kind", "version", "rows", "bytes"], rows))
+            _write_line(ds.name or f"#{ds.id}")
+    elif asked.format == "json":
+        for ds in found:
+            _write_line(to_json(ds.about | {"rows": ds.num_rows, "bytes": ds.total_bytes}))
+        for about in deleted:
+            _write_line(to_json(about))
+    else:
+        listed = {about["id"]: [f"#{about['id']}", "", about["state"]] for about in deleted}
+        for ds in found:
+            size = map(str, (ds.version, ds.num_rows, ds.total_bytes))
+            listed[ds.id] = [f"#{ds.id}", cell(ds.name), ds.kind, *size]
+        rows = [(row + [""] * 3)[:6] for _, row in sorted(listed.items())]
+        _write_table(["id", "name", "kind", "version", "rows", "bytes"], rows)
+
+
+def _deleted(con: Connection) -> list[dict[str, Any]]:
+    """What is left of deleted Flights: their ids."""
+    calls = con._calls
+    infos = calls.read(lambda: list(calls.client.list_flights(b"", calls.options())))
+    listed = [json.loads(info.app_metadata) for info in infos]
+    return [about for about in listed if about.get("state") == "deleted"]
 
 
 def _info(asked: argparse.Namespace) -> None:
@@ -194,19 +197,19 @@ def _info(asked: argparse.Namespace) -> None:
     if asked.format == "json":
         fields = [{"name": f.name, "type": str(f.type), "nullable": f.nullable} for f in ds.schema]
         size = {"rows": ds.num_rows, "bytes": ds.total_bytes, "fields": fields}
-        _write_line(json.dumps(ds.about | size))
+        _write_line(to_json(ds.about | size))
         return
     size_text = f"{ds.num_rows} rows, {ds.total_bytes} bytes"
     _write_line(f"#{ds.id} {ds.name or ''} @{ds.version}: {size_text}")
-    types = [[field.name, str(field.type)] for field in ds.schema]
-    sys.stdout.write(_columns(["column", "type"], types))
+    types = [[cell(field.name), cell(field.type)] for field in ds.schema]
+    _write_table(["column", "type"], types)
 
 
 def _versions(asked: argparse.Namespace) -> None:
     with _connect(asked) as con:
         found = _flight(con, asked.flight).versions()
     keys = ["version", "state", "rows", "bytes", "created"]
-    sys.stdout.write(_columns(keys, [[_cell(v.get(key)) for key in keys] for v in found]))
+    _write_table(keys, [[cell(v.get(key)) for key in keys] for v in found])
 
 
 def _on_flight(action: Callable[[RemoteTable, argparse.Namespace], object]) -> Callable[..., None]:
@@ -214,7 +217,7 @@ def _on_flight(action: Callable[[RemoteTable, argparse.Namespace], object]) -> C
         with _connect(asked) as con:
             answer = action(_flight(con, asked.flight), asked)
             if answer is not None:
-                _write_line(answer if isinstance(answer, str) else json.dumps(answer))
+                _write_line(answer if isinstance(answer, str) else to_json(answer))
 
     return run
 
@@ -227,51 +230,83 @@ def _ping(asked: argparse.Namespace) -> None:
         _write_line(f"{con.url}: version {version}, {ms:.1f} ms")
 
 
+def _top(asked: argparse.Namespace) -> None:
+    is_terminal = sys.stdout.isatty()
+    before = None
+    with _connect(asked) as con:
+        while True:
+            now = top.read_metrics(con.url, _token(asked), asked.timeout)
+            lines = top.screen(con.url, con.flights(), now, before)
+            clear = "\x1b[H\x1b[J" if is_terminal and not asked.once else ""
+            sys.stdout.write(clear + "\n".join(lines) + "\n")
+            sys.stdout.flush()
+            if asked.once:
+                return
+            before = now
+            time.sleep(asked.interval)
+
+
+def _completion(asked: argparse.Namespace) -> None:
+    sys.stdout.write(completion.script(asked.shell, asked.parsers))
+
+
 def _serve(asked: argparse.Namespace) -> None:
     sys.stdout.flush()
     server = find_server()
     os.execv(server, [str(server), *asked.options])
 
 
-def _write_line(text: str, to: TextIO | None = None) -> None:
-    (to or sys.stdout).write(text + "\n")
+def _write_line(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _write_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    for line in table_lines(header, rows):
+        _write_line(line)
+
+
+def _seconds(text: str) -> float:
+    with suppress(ValueError):
+        if 0 < (value := float(text)) < float("inf"):
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+
+
+def _count(text: str) -> int:
+    with suppress(ValueError):
+        if (value := int(text)) >= 0:
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of rows")
+
+
+def _options(**defaults: Any) -> argparse.ArgumentParser:
+    """The options of every command; without a default one that is not given leaves no trace."""
+    made = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    made.add_argument("--url", help="default: REMOTE_ARROW_URL, then grpc://localhost:5005")
+    made.add_argument("--token", help="default: REMOTE_ARROW_TOKEN")
+    made.add_argument("--timeout", type=_seconds, help="seconds a call may take (30)")
+    made.set_defaults(**defaults)
+    return made
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="remote-arrow", description="Tables of a server.")
-    parser.add_argument("--url", help="default: REMOTE_ARROW_URL, then grpc://localhost:5005")
-    parser.add_argument("--token", help="default: REMOTE_ARROW_TOKEN")
-    parser.add_argument("--timeout", type=float, default=30.0, help="seconds a call may take (30)")
+    defaults = _options(url=None, token=None, timeout=30.0)
+    about = "Tables of a server."
+    parser = argparse.ArgumentParser(prog="remote-arrow", description=about, parents=[defaults])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    behind = [_options()]
 
     def command(name: str, text: str, run: Callable[..., None], *positional: str) -> Any:
-        made = commands.add_parser(name, help=text, description=text)
+        made = commands.add_parser(name, help=text, description=text, parents=behind)
         made.set_defaults(run=run)
         for argument in positional:
             made.add_argument(argument)
         return made
 
-    put = command("put", "upload a file; - is standard input", _put, "file")
-    put.add_argument("--name")
-    words = ("error", "replace", "append", "reuse")
-    put.add_argument("--if-exists", choices=words, default="error")
-    put.add_argument("--format", choices=("arrow", "csv", "parquet"), help="of standard input")
-    get = command("get", "download a Flight: NAME or #ID, perhaps @VERSION", _get, "flight")
-    get.add_argument("-o", "--output", default="-")
-    get.add_argument("--format", choices=_FORMATS, help="default: the file's suffix, or table")
-    get.add_argument("--columns", help="a,b")
-    get.add_argument("--limit", type=int)
-    head = command("head", "show the first rows", _head, "flight")
-    head.add_argument("-n", type=int, default=10)
-    head.add_argument("--format", choices=_FORMATS, default="table")
-    ls = command("ls", "list the Flights", _ls)
-    ls.add_argument("name", nargs="?", help="a name with * and ?")
-    info = command("info", "show a Flight's schema and size", _info, "flight")
-    for listing in (ls, info):
-        listing.add_argument("--format", choices=("table", "json"), default="table")
-    command("versions", "list a Flight's versions", _versions, "flight")
+    _add_transfers(command)
+    _add_listings(command)
     export = _on_flight(lambda ds, asked: ds.export(asked.file))
-    command("export", "write a file in the server's data directory", export, "flight", "file")
+    command("export", "write a file in the data directory", export, "flight", "file")
     command("rm", "delete a Flight", _on_flight(lambda ds, asked: ds.delete()), "flight")
     rename = _on_flight(lambda ds, asked: ds.rename(asked.to))
     command("rename", "give a Flight another name", rename, "flight", "to")
@@ -279,11 +314,53 @@ def _parser() -> argparse.ArgumentParser:
     save = _on_flight(lambda ds, asked: ds.save(asked.name))
     command("save", "name and keep a Flight, export it as Parquet", save, "flight", "name")
     command("ping", "ask the server who it is", _ping)
-    command("serve", "run a server with these options", _serve).allow_abbrev = False
+    shells = command("completion", "print what a shell needs to complete commands", _completion)
+    shells.add_argument("shell", choices=completion.SHELLS)
+    shells.set_defaults(parsers=commands.choices)
+    text = "run a server with these options"
+    served = commands.add_parser("serve", help=text, description=text, add_help=False)
+    served.set_defaults(run=_serve)
+    served.allow_abbrev = False
     return parser
+
+
+def _add_transfers(command: Callable[..., Any]) -> None:
+    put = command("put", "upload files, one after another; - is standard input", _put)
+    put.add_argument("file", nargs="+", help="path, pattern or URL; csv, parquet, arrow, feather")
+    put.add_argument("--name")
+    words = ("error", "replace", "append", "reuse")
+    put.add_argument("--if-exists", choices=words, default="error")
+    formats = ("arrow", "csv", "parquet")
+    put.add_argument("--format", choices=formats, help="default: the suffix; of - arrow")
+    get = command("get", "download a Flight: NAME or #ID, perhaps @VERSION", _get, "flight")
+    get.add_argument("-o", "--output", default="-")
+    get.add_argument("--format", choices=FORMATS, help="default: the suffix; of - table")
+    get.add_argument("--columns", help="a,b")
+    get.add_argument("--limit", type=_count)
+
+
+def _add_listings(command: Callable[..., Any]) -> None:
+    head = command("head", "show the first rows", _head, "flight")
+    head.add_argument("-n", type=_count, default=10)
+    head.add_argument("--format", choices=FORMATS, default="table")
+    ls = command("ls", "list the Flights", _ls)
+    ls.add_argument("name", nargs="?", help="a name with * and ?")
+    ls.add_argument("--all", action="store_true", help="deleted ones too")
+    ls.add_argument("--format", choices=("table", "json", "names"), default="table")
+    info = command("info", "show the schema and size of a Flight", _info, "flight")
+    info.add_argument("--format", choices=("table", "json"), default="table")
+    command("versions", "list the versions of a Flight", _versions, "flight")
+    seen = command("top", "show what the server does, again and again", _top)
+    seen.add_argument("--once", action="store_true", help="once only")
+    seen.add_argument("--interval", type=_seconds, default=2.0, help="seconds (2)")
 
 
 def run() -> None:
     """The entry point of the installed command."""
+    interrupts.raise_again()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    sys.exit(main())
+    code = main()
+    interrupts.exit_at_once()
+    if code == INTERRUPTED:
+        os._exit(code)  # the interrupted call may take long to end
+    sys.exit(code)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -102,7 +102,7 @@ def _matching(filesystem: pyarrow.fs.FileSystem, pattern: str) -> Iterator[str]:
 def kind_of(path: str, options: SourceOptions) -> str:
     """csv, parquet or arrow, as the suffix or `format` says. ValueError when neither does."""
     suffix, is_compressed = _suffix_of(path)
-    kind = options.get("format") or _KINDS.get(suffix)
+    kind = options.get("format") or _KINDS.get(suffix, "")
     if kind not in _KINDS.values() or (is_compressed and kind != "csv"):
         known = ", ".join(_KINDS)
         raise ValueError(f"cannot read {path!r}: not {known} or compressed .csv; or give format=")
@@ -130,10 +130,11 @@ def open_file(filesystem: pyarrow.fs.FileSystem, path: str, options: SourceOptio
 
 
 @contextmanager
-def open_stream(stream: BinaryIO, kind: str, options: SourceOptions) -> Iterator[Source]:
-    """The Source that a stream without positions brings: CSV, or Arrow's stream format; Parquet,
-    whose end is read first, is held in memory.
+def open_stream(stream: BinaryIO, options: SourceOptions) -> Iterator[Source]:
+    """The Source that an open file brings, from where it stands, in the `format` given. Parquet and
+    Arrow's file format, whose end is read first, are held in memory.
     """
+    kind = options.get("format")
     if kind == "csv":
         yield _of_csv(pa.PythonFile(stream, "r"), options)
     elif kind == "parquet":
@@ -147,7 +148,7 @@ def open_stream(stream: BinaryIO, kind: str, options: SourceOptions) -> Iterator
             reader = pa.ipc.open_stream(pa.PythonFile(_Replayed(head, stream), "r"))
             yield Source(reader.schema, reader)
     else:
-        raise ValueError(f"cannot read a stream as {kind!r}: csv, parquet or arrow")
+        raise ValueError(f"cannot read an open file as {kind}: give format=csv, parquet or arrow")
 
 
 class _Replayed(io.RawIOBase):
@@ -264,7 +265,7 @@ def _runs(metadata: pyarrow.parquet.FileMetaData) -> Iterator[list[int]]:
         yield run
 
 
-def _ahead(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _ahead(batches: Iterable[pa.RecordBatch]) -> Generator[pa.RecordBatch, None, None]:
     """The same batches, read by a thread while those before are used."""
     ready: queue.Queue[pa.RecordBatch | BaseException | None] = queue.Queue(_AHEAD)
     is_over = threading.Event()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -56,6 +56,10 @@ def open_source(source: Any, options: SourceOptions) -> Iterator[Source]:
     with ExitStack() as stack:
         if isinstance(source, str | os.PathLike):
             opened = stack.enter_context(_open_path(os.fspath(source), options))
+        elif hasattr(source, "read"):
+            from remote_arrow import files
+
+            opened = stack.enter_context(files.open_stream(source, options))
         elif hasattr(source, "iloc"):  # pandas: its index and metadata travel only this way
             opened = _of_table(pa.Table.from_pandas(source, schema=schema))
         elif _is_dataset(source):
@@ -124,7 +128,7 @@ def _chained(items: Iterable[Any], options: SourceOptions) -> Iterator[Source]:
     with ExitStack() as stack:
         head = stack.enter_context(open_source(first, options))
 
-        def batches() -> Iterator[pa.RecordBatch]:
+        def batches() -> Generator[pa.RecordBatch, None, None]:
             yield from head.batches
             for item in iterator:
                 with open_source(item, options) as following:
