@@ -16,6 +16,7 @@
 #include "server/notify.h"
 #include "server/reload.h"
 #include "server/server.h"
+#include "server/verify.h"
 
 enum { EXIT_USAGE = 2, HELP_CEILING = 64 * 1024 };
 // What stopping may take beyond the drain: jobs, the catalog's last commit.
@@ -164,5 +165,7 @@ int main(int argc, char **argv) {
         printf("remote-arrow-server %s\n", RA_VERSION);
         return EXIT_SUCCESS;
     }
+    if (options.verify.number)
+        return ra_verify(&options);
     return serve(&options);
 }

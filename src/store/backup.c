@@ -31,7 +31,7 @@ typedef struct {
     ra_store *store;
     const atomic_bool *cancelled;
     char partial[PATH_BYTES];
-    ra_bytes segments;  // of const ra_segment *, by address, each once
+    ra_bytes segments;  // ra_state_list_segments
     ra_backup *result;
 } backup;
 
@@ -41,43 +41,11 @@ static int fail_cancelled(ra_error *err) {
 
 // The files.
 
-static int compare_segments(const void *a, const void *b) {
-    uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-static int add_segments(backup *b, const ra_flight *flight, ra_error *err) {
-    for (int i = 0; i < flight->n_versions; i++) {
-        const ra_content *content = flight->versions[i]->content;
-        for (int j = 0; j < content->n_parts; j++) {
-            const ra_segment *segment = content->parts[j].segment;
-            RA_TRY(ra_bytes_append(&b->segments, &segment, sizeof segment, err));
-        }
-    }
-    return 0;
-}
-
-// What the copy of the catalog refers to, hidden datasets included.
-static int list_segments(backup *b, const ra_state *state, ra_error *err) {
-    int64_t at = 0;
-    for (ra_flight *flight; (flight = ra_id_tree_next(&state->flights, &at)); at++) {
-        if (ra_id_tree_get(&state->unwritten, flight->row))
-            continue;
-        b->result->n_flights++;
-        RA_TRY(add_segments(b, flight, err));
-    }
-    at = 0;
-    for (ra_flight *flight; (flight = ra_id_tree_next(&state->hidden, &at)); at++)
-        RA_TRY(add_segments(b, flight, err));
-    const ra_segment **list = (const ra_segment **)(void *)b->segments.data;
-    size_t n = b->segments.len / sizeof *list, kept = 0;
-    if (n > 0)
-        qsort(list, n, sizeof *list, compare_segments);
-    for (size_t i = 0; i < n; i++)
-        if (i == 0 || list[i] != list[i - 1])
-            list[kept++] = list[i];
-    b->segments.len = kept * sizeof *list;
-    return 0;
+static int64_t count_flights(const ra_state *state) {
+    int64_t at = 0, n = 0;
+    for (ra_flight *flight; (flight = ra_id_tree_next(&state->flights, &at)); at++)
+        n += !ra_id_tree_get(&state->unwritten, flight->row);
+    return n;
 }
 
 static int copy_bytes(const backup *b, int from, int to, int64_t bytes, ra_error *err) {
@@ -135,7 +103,8 @@ static int add_file(const backup *b, const ra_segment *segment, ra_error *err) {
 }
 
 static int add_files(backup *b, const ra_snapshot *snapshot, ra_error *err) {
-    RA_TRY(list_segments(b, &snapshot->state, err));
+    b->result->n_flights = count_flights(&snapshot->state);
+    RA_TRY(ra_state_list_segments(&snapshot->state, &b->segments, err));
     const ra_segment *const *list = (const ra_segment *const *)(const void *)b->segments.data;
     for (size_t i = 0; i < b->segments.len / sizeof *list; i++) {
         if (atomic_load(b->cancelled))

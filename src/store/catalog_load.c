@@ -40,6 +40,7 @@ typedef struct {
     int n_names;
     ra_bytes text;
     bool is_damaged;
+    bool only_looks;
     // What has to be written.
     ra_flight **dropped;  // results that did not survive, references
     int n_dropped;
@@ -280,7 +281,7 @@ static int64_t count_uses(const ra_flight *flight) {
 
 static int keep_flight(load *l, ra_flight *flight, bool hidden, ra_error *err) {
     int64_t n_lost = count_uses(flight);
-    if (n_lost > 0 && flight->kind == RA_KIND_RESULT)
+    if (n_lost > 0 && flight->kind == RA_KIND_RESULT && !l->only_looks)
         return push_flight(&l->dropped, &l->n_dropped, &l->dropped_capacity, flight, err);
     if (n_lost > 0)
         ra_log(RA_LOG_ERROR, "store", "Flight %" PRId64 "%s%.*s: files are missing or damaged",
@@ -380,12 +381,7 @@ static int write_changes(load *l, ra_error *err) {
     return ra_sql_commit(l->sql, err);
 }
 
-static int load_all(load *l, ra_error *err) {
-    RA_TRY(load_meta(l, err));
-    RA_TRY(load_segments(l, err));
-    RA_TRY(load_app_metadata(l, err));
-    RA_TRY(ra_recovery_check_files(l->catalog->store, l->segments, l->n_segments, err));
-    RA_TRY(load_flights(l, err));
+static int write_all(load *l, ra_error *err) {
     RA_TRY(ra_sql_begin(l->sql, RA_SQL_DURABLE, err));
     int rc = write_changes(l, err);
     ra_sql_rollback(l->sql);
@@ -396,6 +392,17 @@ static int load_all(load *l, ra_error *err) {
             ra_segment_orphan(l->segments[i].segment);
     }
     return 0;
+}
+
+static int load_all(load *l, ra_error *err) {
+    ra_store *store = l->catalog->store;
+    RA_TRY(load_meta(l, err));
+    RA_TRY(load_segments(l, err));
+    RA_TRY(load_app_metadata(l, err));
+    RA_TRY(l->only_looks ? ra_recovery_look_at_files(store, l->segments, l->n_segments, err)
+                         : ra_recovery_check_files(store, l->segments, l->n_segments, err));
+    RA_TRY(load_flights(l, err));
+    return l->only_looks ? 0 : write_all(l, err);
 }
 
 static void fini(load *l) {
@@ -420,13 +427,14 @@ static void fini(load *l) {
     ra_free(l);
 }
 
-int ra_catalog_load(ra_catalog *catalog, ra_state *state, ra_error *err) {
+static int load_state(ra_catalog *catalog, bool only_looks, ra_state *state, ra_error *err) {
     *state = (ra_state){0};
     load *l = ra_calloc(1, sizeof *l);
     if (!l)
         RA_FAIL(err, OUT_OF_MEMORY, "no memory to load the list of Flights");
     l->catalog = catalog;
     l->sql = catalog->sql;
+    l->only_looks = only_looks;
     ra_bytes_init(&l->text, MAX_NAMES * 256);
     ra_os_random(&l->state.name_seed, sizeof l->state.name_seed);
     l->schemas = ra_calloc(SCHEMA_SLOTS, sizeof *l->schemas);
@@ -439,4 +447,12 @@ int ra_catalog_load(ra_catalog *catalog, ra_state *state, ra_error *err) {
         ra_state_fini(&l->state);
     fini(l);
     return rc;
+}
+
+int ra_catalog_load(ra_catalog *catalog, ra_state *state, ra_error *err) {
+    return load_state(catalog, false, state, err);
+}
+
+int ra_catalog_look(ra_catalog *catalog, ra_state *state, ra_error *err) {
+    return load_state(catalog, true, state, err);
 }

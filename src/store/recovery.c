@@ -76,6 +76,7 @@ typedef struct {
     ra_found_segment *found;
     int n_found;
     int n_moved;
+    bool only_looks;
 } file_check;
 
 static int set_aside(file_check *check, const char *path, const char *name, ra_error *err) {
@@ -93,7 +94,7 @@ static int check_file(void *context, const char *dir, const char *name, ra_error
     ra_found_segment *slot =
         read_segment_name(name, &id) ? ra_recovery_find(check->found, check->n_found, id) : NULL;
     if (!slot)
-        return set_aside(check, path, name, err);
+        return check->only_looks ? 0 : set_aside(check, path, name, err);
     struct stat st;
     if (stat(path, &st) != 0)
         RA_FAIL(err, IO_ERROR, "stat %s: %s", path, strerror(errno));
@@ -109,6 +110,11 @@ static int remove_old(void *context, const char *dir, const char *name, ra_error
     if (*end != '-' || check->now_s - since_s < ASIDE_SECONDS)
         return 0;
     return remove_entry(NULL, dir, name, err);
+}
+
+int ra_recovery_look_at_files(ra_store *store, ra_found_segment *found, int n, ra_error *err) {
+    file_check check = {.store = store, .found = found, .n_found = n, .only_looks = true};
+    return walk(store->segments_dir, check_file, &check, err);
 }
 
 int ra_recovery_check_files(ra_store *store, ra_found_segment *found, int n, ra_error *err) {

@@ -13,9 +13,12 @@ typedef struct {
 // Removes what is in the temporary folder. IO_ERROR.
 RA_MUST int ra_recovery_clean_tmp(ra_store *store, ra_error *err);
 
-// Looks at the files among the segments: sets `present` of `found` (sorted by id as int64), moves
-// files that nobody knows to the folder `aside`, and removes what was put there over a day ago.
+// Looks at the files among the segments: sets `present` of `found` (sorted by id as int64).
 // IO_ERROR.
+RA_MUST int ra_recovery_look_at_files(ra_store *store, ra_found_segment *found, int n,
+                                      ra_error *err);
+// The same; also moves files that nobody knows to the folder `aside`, and removes what was put
+// there over a day ago.
 RA_MUST int ra_recovery_check_files(ra_store *store, ra_found_segment *found, int n, ra_error *err);
 
 // The place of a segment in `found`, NULL when it is not there.

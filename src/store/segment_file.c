@@ -7,9 +7,8 @@
 #include "base/os.h"
 #include "store/disk.h"
 #include "store/output.h"
+#include "store/segment_frame.h"
 #include "store/xxh3.h"
-
-enum { PREFIX_BYTES = 8, ALIGNMENT = 64 };
 
 struct ra_segment_file {
     ra_store *store;
@@ -30,27 +29,20 @@ struct ra_segment_file {
 };
 
 static int append_prefix(ra_segment_file *file, int64_t message_bytes, ra_error *err) {
-    uint8_t prefix[PREFIX_BYTES];
-    int64_t start = file->output.position;
-    int64_t padded =
-        ra_round_up(start + PREFIX_BYTES + message_bytes, ALIGNMENT) - start - PREFIX_BYTES;
-    ra_store_u32(prefix, UINT32_MAX);
-    ra_store_i32(prefix + 4, (int32_t)padded);
+    uint8_t prefix[RA_SEGMENT_PREFIX_BYTES];
+    ra_segment_print_prefix(file->output.position, message_bytes, prefix);
     return ra_output_append(&file->output, prefix, sizeof prefix, err);
 }
 
-static int write_schema(ra_segment_file *file, ra_error *err) {
-    ra_bytes message;
-    ra_bytes_init(&message, 2 * RA_MAX_SCHEMA_BYTES);
-    int rc;
-    RA_GOTO(ra_ipc_encode_schema(file->schema, &message, err), done);
-    RA_GOTO(ra_output_append(&file->output, "ARROW1\0", 8, err), done);
-    RA_GOTO(append_prefix(file, (int64_t)message.len, err), done);
-    RA_GOTO(ra_output_append(&file->output, message.data, message.len, err), done);
-    RA_GOTO(ra_output_pad(&file->output, err), done);
-    rc = ra_output_settle(&file->output, err);
-done:
-    ra_bytes_fini(&message);
+static int write_head(ra_segment_file *file, ra_error *err) {
+    ra_bytes head;
+    ra_bytes_init(&head, 2 * RA_MAX_SCHEMA_BYTES + RA_SEGMENT_ALIGNMENT);
+    int rc = ra_segment_encode_head(file->schema, &head, err);
+    if (rc == 0)
+        rc = ra_output_append(&file->output, head.data, head.len, err);
+    if (rc == 0)
+        rc = ra_output_settle(&file->output, err);
+    ra_bytes_fini(&head);
     return rc;
 }
 
@@ -74,7 +66,7 @@ int ra_segment_file_new(ra_store *store, ra_schema *schema, ra_write_kind kind,
     if (rc == 0)
         rc = ra_output_open(&file->output, store, kind, file->path, err);
     if (rc == 0)
-        rc = write_schema(file, err);
+        rc = write_head(file, err);
     if (rc != 0) {
         ra_segment_file_free(file);
         return rc;
@@ -103,11 +95,11 @@ void ra_segment_file_free(ra_segment_file *file) {
 // Appends and hashes, in one place so that the checksum cannot miss bytes.
 static int append_hashed(ra_segment_file *file, XXH3_state_t *hash, const void *data, int64_t bytes,
                          ra_error *err) {
-    static const uint8_t zeros[ALIGNMENT];
+    static const uint8_t zeros[RA_SEGMENT_ALIGNMENT];
     if (bytes > 0)
         XXH3_64bits_update(hash, data, (size_t)bytes);
     RA_TRY(ra_output_append(&file->output, data, (size_t)bytes, err));
-    int64_t padding = -file->output.position & (ALIGNMENT - 1);
+    int64_t padding = -file->output.position & (RA_SEGMENT_ALIGNMENT - 1);
     XXH3_64bits_update(hash, zeros, (size_t)padding);
     return ra_output_pad(&file->output, err);
 }
@@ -185,39 +177,16 @@ int ra_segment_file_add_batch(ra_segment_file *file, const ra_batch *batch,
     return 0;
 }
 
-static void fill_blocks(const ra_segment_entry *entries, int n, ra_ipc_block *blocks) {
-    for (int i = 0; i < n; i++)
-        blocks[i] = (ra_ipc_block){
-            .offset = entries[i].message_offset - PREFIX_BYTES,
-            .metadata_bytes =
-                (int32_t)(entries[i].body_offset - entries[i].message_offset) + PREFIX_BYTES,
-            .body_bytes = entries[i].body_bytes};
-}
-
-static int encode_footer(ra_segment_file *file, ra_bytes *out, ra_error *err) {
-    size_t n = (size_t)file->n_dictionaries + (size_t)file->n_batches;
-    ra_ipc_block *blocks = ra_calloc(n, sizeof *blocks);
-    if (!blocks)
-        RA_FAIL(err, OUT_OF_MEMORY, "no memory for the footer of %zu messages", n);
-    fill_blocks(file->dictionaries, file->n_dictionaries, blocks);
-    fill_blocks(file->batches, file->n_batches, blocks + file->n_dictionaries);
-    int rc = ra_ipc_encode_footer(file->schema, blocks, file->n_dictionaries,
-                                  blocks + file->n_dictionaries, file->n_batches, out, err);
-    ra_free(blocks);
-    return rc;
-}
-
-static int write_footer(ra_segment_file *file, ra_error *err) {
-    static const uint8_t end_of_stream[8] = {0xff, 0xff, 0xff, 0xff};
-    ra_bytes footer;
-    ra_bytes_init(&footer, INT32_MAX);
-    int rc;
-    RA_GOTO(ra_output_append(&file->output, end_of_stream, sizeof end_of_stream, err), done);
-    RA_GOTO(encode_footer(file, &footer, err), done);
-    RA_GOTO(ra_output_append(&file->output, footer.data, footer.len, err), done);
-    rc = ra_output_finish(&file->output, err);
-done:
-    ra_bytes_fini(&footer);
+static int write_tail(ra_segment_file *file, ra_error *err) {
+    ra_bytes tail;
+    ra_bytes_init(&tail, INT32_MAX);
+    int rc = ra_segment_encode_tail(file->schema, file->dictionaries, file->n_dictionaries,
+                                    file->batches, file->n_batches, &tail, err);
+    if (rc == 0)
+        rc = ra_output_append(&file->output, tail.data, tail.len, err);
+    if (rc == 0)
+        rc = ra_output_finish(&file->output, err);
+    ra_bytes_fini(&tail);
     return rc;
 }
 
@@ -255,7 +224,7 @@ static int make_segment(ra_segment_file *file, ra_segment **out, ra_error *err) 
 int ra_segment_file_finish(ra_segment_file *file, ra_segment **out, ra_error *err) {
     *out = NULL;
     ra_assert(file->n_dictionaries == file->schema->n_dictionaries);
-    RA_TRY(write_footer(file, err));
+    RA_TRY(write_tail(file, err));
     RA_TRY(sync_file(file, err));
     uint8_t *memory = NULL;
     if (file->output.fd < 0)

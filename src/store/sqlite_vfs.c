@@ -12,7 +12,7 @@
 #include "base/os.h"
 #include "store/xxh3.h"
 
-enum { MAX_PATH = 4096, SECTOR_BYTES = 4096, NAME_BYTES = 40, PAGE_BYTES = 4096 };
+enum { MAX_PATH = 4096, SECTOR_BYTES = 4096, NAME_BYTES = 40 };
 
 static void *memory_alloc(int bytes) {
     return ra_malloc((size_t)bytes);
@@ -78,19 +78,19 @@ static int file_close(sqlite3_file *base) {
 }
 
 static bool is_page(const vfs_file *file, int bytes, int64_t offset) {
-    return file->is_database && bytes == PAGE_BYTES && offset % PAGE_BYTES == 0;
+    return file->is_database && bytes == RA_PAGE_BYTES && offset % RA_PAGE_BYTES == 0;
 }
 
 // Never 0, which stands for a page that another program wrote.
 static uint64_t hash_page(const void *page, int64_t offset) {
     uint64_t hash =
-        XXH3_64bits_withSeed(page, PAGE_BYTES - RA_PAGE_CHECKSUM_BYTES, (XXH64_hash_t)offset);
+        XXH3_64bits_withSeed(page, RA_PAGE_BYTES - RA_PAGE_CHECKSUM_BYTES, (XXH64_hash_t)offset);
     return hash ? hash : 1;
 }
 
-static bool page_is_whole(const void *page, int64_t offset) {
+bool ra_sqlite_page_is_whole(const void *page, int64_t offset) {
     uint64_t stored;
-    memcpy(&stored, (const char *)page + PAGE_BYTES - sizeof stored, sizeof stored);
+    memcpy(&stored, (const char *)page + RA_PAGE_BYTES - sizeof stored, sizeof stored);
     return stored == 0 || stored == hash_page(page, offset);
 }
 
@@ -102,19 +102,20 @@ static int file_read(sqlite3_file *base, void *data, int bytes, sqlite3_int64 of
     if (wanted > 0 && ra_os_pread(file->fd, data, (size_t)wanted, offset, &err) != 0)
         return SQLITE_IOERR_READ;
     if (wanted == bytes)
-        return is_page(file, bytes, offset) && !page_is_whole(data, offset) ? SQLITE_IOERR_DATA
-                                                                            : SQLITE_OK;
+        return is_page(file, bytes, offset) && !ra_sqlite_page_is_whole(data, offset)
+                   ? SQLITE_IOERR_DATA
+                   : SQLITE_OK;
     memset((char *)data + wanted, 0, (size_t)(bytes - wanted));
     return SQLITE_IOERR_SHORT_READ;
 }
 
 static int file_write(sqlite3_file *base, const void *data, int bytes, sqlite3_int64 offset) {
     vfs_file *file = (vfs_file *)base;
-    char page[PAGE_BYTES];
+    char page[RA_PAGE_BYTES];
     if (is_page(file, bytes, offset)) {
         uint64_t hash = hash_page(data, offset);
-        memcpy(page, data, PAGE_BYTES - sizeof hash);
-        memcpy(page + PAGE_BYTES - sizeof hash, &hash, sizeof hash);
+        memcpy(page, data, RA_PAGE_BYTES - sizeof hash);
+        memcpy(page + RA_PAGE_BYTES - sizeof hash, &hash, sizeof hash);
         data = page;
     }
     ra_error err;

@@ -18,6 +18,9 @@ enum { RA_PAGE_CHECKSUM_BYTES = 8 };
 // that is not as it was written is SQLITE_IOERR_DATA. To be unregistered and freed after the
 // connection is closed. OUT_OF_MEMORY.
 RA_MUST int ra_sqlite_vfs_new(ra_store *store, sqlite3_vfs **out, ra_error *err);
+// Whether a page of a database file, read at `offset`, is as it was written.
+enum { RA_PAGE_BYTES = 4096 };
+bool ra_sqlite_page_is_whole(const void *page, int64_t offset);
 void ra_sqlite_vfs_free(sqlite3_vfs *vfs);  // NULL is allowed
 
 #endif

@@ -1,6 +1,7 @@
 #include "store/state.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -112,4 +113,39 @@ int ra_state_get(const ra_state *state, int64_t id, ra_flight **out, ra_error *e
     if (err)
         err->flight = id;
     return rc;
+}
+
+static int add_segments(const ra_flight *flight, ra_bytes *out, ra_error *err) {
+    for (int i = 0; i < flight->n_versions; i++) {
+        const ra_content *content = flight->versions[i]->content;
+        for (int j = 0; j < content->n_parts; j++) {
+            const ra_segment *segment = content->parts[j].segment;
+            RA_TRY(ra_bytes_append(out, &segment, sizeof segment, err));
+        }
+    }
+    return 0;
+}
+
+static int compare_addresses(const void *a, const void *b) {
+    uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+int ra_state_list_segments(const ra_state *state, ra_bytes *out, ra_error *err) {
+    const ra_id_tree *trees[] = {&state->flights, &state->hidden};
+    for (int i = 0; i < 2; i++) {
+        int64_t at = 0;
+        for (ra_flight *flight; (flight = ra_id_tree_next(trees[i], &at)); at++)
+            if (!ra_id_tree_get(&state->unwritten, flight->row))
+                RA_TRY(add_segments(flight, out, err));
+    }
+    uintptr_t *list = (uintptr_t *)(void *)out->data;
+    size_t n = out->len / sizeof *list, n_kept = 0;
+    if (n > 0)
+        qsort(list, n, sizeof *list, compare_addresses);
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || list[i] != list[i - 1])
+            list[n_kept++] = list[i];
+    out->len = n_kept * sizeof *list;
+    return 0;
 }

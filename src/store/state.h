@@ -38,6 +38,10 @@ ra_flight *ra_state_find(const ra_state *state, ra_str name);                 //
 ra_flight *ra_state_find_hidden(const ra_state *state, ra_str name);          // borrowed or NULL
 ra_flight *ra_state_find_command(const ra_state *state, const uint8_t *key);  // borrowed or NULL
 
+// Appends the segments (const ra_segment *, by address, each once) that the Flights with rows in
+// the catalog refer to, hidden ones included. OUT_OF_MEMORY, LIMIT.
+RA_MUST int ra_state_list_segments(const ra_state *state, ra_bytes *out, ra_error *err);
+
 // The Flight `id`, borrowed. FLIGHT_NOT_FOUND when there never was one, FLIGHT_DELETED.
 RA_MUST int ra_state_get(const ra_state *state, int64_t id, ra_flight **out, ra_error *err);
 
