@@ -13,6 +13,7 @@
 #include "flight/client.h"
 #include "server/http.h"
 #include "server/reload.h"
+#include "sql/import.h"
 #include "store/backup.h"
 
 enum { MIN_JOB_THREADS = 16, JOB_THREADS_PER_CORE = 4, WORKERS_PER_CORE = 2, MAX_IO_THREADS = 8 };
@@ -27,6 +28,7 @@ struct ra_server {
     ra_engine *engine;
     ra_app app;
     ra_http *http;
+    ra_importer *importer;
     char *backup_dir;            // absolute; NULL: none
     char socket_path[PATH_MAX];  // absolute: clients elsewhere are told it; empty: none
 };
@@ -166,6 +168,7 @@ static int start_wire(ra_server *server, void (*stop)(void *context), void *cont
 // ends next: jobs, workers, the catalog's answers. The wire runs what was posted when it is freed,
 // which gives back the last contents.
 void ra_server_free(ra_server *server) {
+    ra_importer_stop(server->importer);
     ra_wire_stop(server->app.wire);
     ra_http_free(server->http);
     ra_workers_free(server->workers);
@@ -210,6 +213,10 @@ int ra_server_start(const ra_options *options, void (*stop)(void *context), void
     RA_GOTO(ra_workers_new("ra-morsel", n_workers, &server->morsels, err), fail);
     RA_GOTO(start_store(server, err), fail);
     RA_GOTO(start_wire(server, stop, context, err), fail);
+    if (options->import.number == 0 && !options->read_only.number)
+        RA_GOTO(ra_importer_start(server->store, options->data_dir.text, &server->budget,
+                                  &server->importer, err),
+                fail);
     log_start(options);
     *out = server;
     return 0;

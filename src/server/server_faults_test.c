@@ -108,9 +108,9 @@ static char dir[64];
 
 static ra_server *try_start(ra_error *err) {
     static ra_options options;
-    static char *arguments[] = {"test", "--host",          "127.0.0.1", "--port",
-                                "0",    "--data-dir",      dir,         "--threads",
-                                "2",    "--drain-timeout", "20s"};
+    static char *arguments[] = {"test",       "--host",   "127.0.0.1", "--port", "0",
+                                "--data-dir", dir,        "--threads", "2",      "--drain-timeout",
+                                "20s",        "--import", "no"};
     ra_server *server;
     is_client = true;
     assert_ok(ra_options_read(&options, sizeof arguments / sizeof *arguments, arguments, err), err);

@@ -9,6 +9,7 @@
 
 #include "base/file_name.h"
 #include "base/os.h"
+#include "sql/import_file.h"
 #include "sql/process.h"
 #include "store/arrow_file.h"
 
@@ -83,20 +84,49 @@ static int write_rows(const ra_export *export, int file, int64_t *n_rows, ra_err
     return rc;
 }
 
+static int fail_exists(const ra_export *export, ra_error *err) {
+    RA_FAIL(err, INVALID_ARGUMENT,
+            "the file '%s' exists; \"if_exists\": \"replace\" would replace it", export->file);
+}
+
+// Before it is there, so that it is not imported.
+static int remember(const ra_export *export, const char *path, ra_error *err) {
+    int file;
+    struct stat about;
+    ra_change change = {.change = RA_CHANGE_FILE, .file_name = ra_str_of(export->file)};
+    ra_change_result result = {0};
+    RA_TRY(ra_os_open(path, O_RDONLY, 0, &file, err));
+    int rc = ra_import_hash(file, export->cancelled, change.file.hash, err);
+    if (rc == 0 && fstat(file, &about) != 0)
+        rc = ra_error_set(err, RA_REASON_IO_ERROR, "stat %s: %s", path, strerror(errno));
+    ra_os_close(file);
+    RA_TRY(rc);
+    change.file.bytes = about.st_size;
+    change.file.time_ns = about.st_mtim.tv_sec * INT64_C(1000000000) + about.st_mtim.tv_nsec;
+    return ra_store_change_wait(export->content->store, &change, &result, err);
+}
+
 // A plain name in a folder that is open: no link or `..` can lead elsewhere (crash rule 7).
+static int put_in_place(const ra_export *export, int folder, const char *temporary, ra_error *err) {
+    struct stat about;
+    if (!export->replace && fstatat(folder, export->file, &about, AT_SYMLINK_NOFOLLOW) == 0)
+        return fail_exists(export, err);
+    RA_TRY(remember(export, temporary, err));
+    if (renameat2(AT_FDCWD, temporary, folder, export->file,
+                  export->replace ? 0 : RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno == EEXIST)
+        return fail_exists(export, err);
+    RA_FAIL(err, IO_ERROR, "the file '%s' cannot be put in place: %s", export->file,
+            strerror(errno));
+}
+
 static int place(const ra_export *export, const char *temporary, ra_error *err) {
     int folder;
     RA_TRY(ra_os_open(export->data_dir, O_RDONLY | O_DIRECTORY, 0, &folder, err));
-    int rc = renameat2(AT_FDCWD, temporary, folder, export->file,
-                       export->replace ? 0 : RENAME_NOREPLACE);
-    int why = errno;
+    int rc = put_in_place(export, folder, temporary, err);
     ra_os_close(folder);
-    if (rc == 0)
-        return ra_os_sync_dir(export->data_dir, err);
-    if (why == EEXIST)
-        RA_FAIL(err, INVALID_ARGUMENT,
-                "the file '%s' exists; \"if_exists\": \"replace\" would replace it", export->file);
-    RA_FAIL(err, IO_ERROR, "the file '%s' cannot be put in place: %s", export->file, strerror(why));
+    return rc ? rc : ra_os_sync_dir(export->data_dir, err);
 }
 
 static void print_temporary_path(const ra_export *export, char *path) {

@@ -64,6 +64,10 @@ int ra_sql_process_receive(const ra_sql_process *process, void *data, int64_t by
     return 0;
 }
 
+void ra_sql_process_hang_up(const ra_sql_process *process) {
+    (void)shutdown(process->stream, SHUT_RDWR);
+}
+
 int ra_sql_process_finish(const ra_sql_process *process, int64_t *n_rows, ra_error *err) {
     ra_sql_answer answer;
     RA_TRY(wait_for(process, process->answer, POLLIN, err));

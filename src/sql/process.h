@@ -31,6 +31,8 @@ RA_MUST int ra_sql_process_send(const ra_sql_process *process, const void *data,
 // CANCELLED, IO_ERROR.
 RA_MUST int ra_sql_process_receive(const ra_sql_process *process, void *data, int64_t bytes,
                                    bool *end, ra_error *err);
+// Takes no more of what it sends, for which it would wait for ever.
+void ra_sql_process_hang_up(const ra_sql_process *process);
 // Waits for the worker's answer; its failure becomes ours. UNAVAILABLE when it ended without one.
 RA_MUST int ra_sql_process_finish(const ra_sql_process *process, int64_t *n_rows, ra_error *err);
 // Ends the worker, if it has not yet ended, and gives back what it had.

@@ -11,7 +11,7 @@ static const char *const verbs[] = {
 static bool has_changed_something(const ra_request *request) {
     return request->result.err.code == RA_OK && !request->result.reused &&
            request->change.change != RA_CHANGE_LEGACY_COMMAND &&
-           request->change.change != RA_CHANGE_COMPACT;
+           request->change.change != RA_CHANGE_COMPACT && request->change.change != RA_CHANGE_FILE;
 }
 
 void ra_audit_log(const ra_request *request) {

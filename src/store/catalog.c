@@ -125,6 +125,10 @@ static void consider_compaction(ra_catalog *catalog, ra_flight *flight, ra_versi
 
 static void finish_request(ra_request *request) {
     request->answered = true;
+    if (request->file && request->result.err.code == RA_OK) {
+        ra_files_put(request->catalog->store->files, request->file);
+        request->file = NULL;
+    }
     ra_audit_log(request);
     const ra_change_result *result = &request->result;
     if (request->change.change == RA_CHANGE_PUBLISH && result->err.code == RA_OK)

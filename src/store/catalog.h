@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 #include "store/events.h"
+#include "store/files.h"
 #include "store/internal.h"
 #include "store/sql.h"
 #include "store/state.h"
@@ -29,9 +30,10 @@ typedef struct ra_request {
     ra_change_done done;
     void *context;
     ra_change_result result;
-    bool was_away;  // its contents were synced or merged
-    bool answered;  // everything is done but the answer
-    bool remakes;   // a result that is there, but damaged: see ra_request_is_lazy
+    ra_file_entry *file;  // to be remembered, or NULL
+    bool was_away;        // its contents were synced or merged
+    bool answered;        // everything is done but the answer
+    bool remakes;         // a result that is there, but damaged: see ra_request_is_lazy
     int n_contents;
     ra_content **contents;  // references, to be synced
     ra_content *merged;     // compact: the parts that take the place of small ones

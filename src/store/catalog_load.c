@@ -326,6 +326,36 @@ static int load_flights(load *l, ra_error *err) {
     return 0;
 }
 
+static int load_file(load *l, ra_error *err) {
+    const ra_sql_id id = RA_SQL_SELECT_FILES;
+    ra_str name, hash, uid;
+    RA_TRY(ra_sql_column_bytes(l->sql, id, 0, &name, err));
+    RA_TRY(ra_sql_column_bytes(l->sql, id, 3, &hash, err));
+    RA_TRY(ra_sql_column_bytes(l->sql, id, 4, &uid, err));
+    ra_file_mark mark = {.bytes = ra_sql_column_int(l->sql, id, 1),
+                         .time_ns = ra_sql_column_int(l->sql, id, 2),
+                         .has_uid = uid.len > 0};
+    if (hash.len != sizeof mark.hash || (uid.len != 0 && uid.len != sizeof mark.uid))
+        return fail_damaged("a file has a wrong hash or uid", err);
+    memcpy(mark.hash, hash.data, hash.len);
+    if (uid.len > 0)
+        memcpy(mark.uid, uid.data, uid.len);
+    ra_file_entry *entry;
+    RA_TRY(ra_file_entry_new(name, &mark, &entry, err));
+    ra_files_put(l->catalog->store->files, entry);
+    return 0;
+}
+
+static int load_files(load *l, ra_error *err) {
+    bool more;
+    RA_TRY(ra_sql_first(l->sql, RA_SQL_SELECT_FILES, &more, err));
+    while (more) {
+        RA_TRY(load_file(l, err));
+        RA_TRY(ra_sql_next(l->sql, RA_SQL_SELECT_FILES, &more, err));
+    }
+    return 0;
+}
+
 static int load_meta(load *l, ra_error *err) {
     const ra_sql_id id = RA_SQL_SELECT_META;
     bool more;
@@ -402,13 +432,15 @@ static int load_all(load *l, ra_error *err) {
     RA_TRY(l->only_looks ? ra_recovery_look_at_files(store, l->segments, l->n_segments, err)
                          : ra_recovery_check_files(store, l->segments, l->n_segments, err));
     RA_TRY(load_flights(l, err));
+    RA_TRY(load_files(l, err));
     return l->only_looks ? 0 : write_all(l, err);
 }
 
 static void fini(load *l) {
     static const ra_sql_id walks[] = {RA_SQL_SELECT_META,     RA_SQL_SELECT_SEGMENTS,
                                       RA_SQL_SELECT_FLIGHTS,  RA_SQL_SELECT_NAMES,
-                                      RA_SQL_SELECT_VERSIONS, RA_SQL_SELECT_APP_METADATA};
+                                      RA_SQL_SELECT_VERSIONS, RA_SQL_SELECT_APP_METADATA,
+                                      RA_SQL_SELECT_FILES};
     for (size_t i = 0; i < sizeof walks / sizeof *walks; i++)
         ra_sql_end(l->sql, walks[i]);
     for (int i = 0; i < l->n_dropped; i++)

@@ -58,6 +58,14 @@ static const char schema[] =
     " batch INTEGER NOT NULL,"
     " bytes BLOB NOT NULL,"
     " PRIMARY KEY (segment, batch));";
+// Catalogs of earlier servers lack it.
+static const char file_schema[] =
+    "CREATE TABLE file ("
+    " name BLOB PRIMARY KEY,"
+    " bytes INTEGER NOT NULL,"
+    " time_ns INTEGER NOT NULL,"
+    " hash BLOB NOT NULL,"
+    " uid BLOB) WITHOUT ROWID;";
 
 static int make_tables(ra_sql *sql, ra_error *err) {
     RA_TRY(ra_sql_begin(sql, RA_SQL_DURABLE, err));
@@ -65,7 +73,24 @@ static int make_tables(ra_sql *sql, ra_error *err) {
     snprintf(row, sizeof row, "INSERT INTO meta VALUES (%d, 1, 0, 0, 0)", RA_CATALOG_FORMAT);
     int rc = ra_sql_script(sql, schema, err);
     if (rc == 0)
+        rc = ra_sql_script(sql, file_schema, err);
+    if (rc == 0)
         rc = ra_sql_script(sql, row, err);
+    if (rc == 0)
+        return ra_sql_commit(sql, err);
+    ra_sql_rollback(sql);
+    return rc;
+}
+
+static int make_file_table(ra_sql *sql, ra_error *err) {
+    int64_t n_tables;
+    RA_TRY(ra_sql_query_int(
+        sql, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'file'", &n_tables,
+        err));
+    if (n_tables > 0)
+        return 0;
+    RA_TRY(ra_sql_begin(sql, RA_SQL_DURABLE, err));
+    int rc = ra_sql_script(sql, file_schema, err);
     if (rc == 0)
         return ra_sql_commit(sql, err);
     ra_sql_rollback(sql);
@@ -87,5 +112,5 @@ int ra_catalog_check_schema(ra_sql *sql, const char *data_dir, ra_error *err) {
     if (format != RA_CATALOG_FORMAT)
         RA_FAIL(err, DATA_LOSS, "data directory %s has the unknown format %" PRId64, data_dir,
                 format);
-    return 0;
+    return make_file_table(sql, err);
 }

@@ -166,7 +166,7 @@ static int set_legacy_command(ra_transaction *t, ra_request *request, ra_error *
     return put_draft(t, flight, &draft, &flight, err);
 }
 
-int ra_change_run(ra_transaction *t, ra_request *request, ra_error *err) {
+static int run_kind(ra_transaction *t, ra_request *request, ra_error *err) {
     switch (request->change.change) {
         case RA_CHANGE_PUBLISH:
             return ra_change_publish(t, request, err);
@@ -180,10 +180,30 @@ int ra_change_run(ra_transaction *t, ra_request *request, ra_error *err) {
             return unkeep(t, request, err);
         case RA_CHANGE_CLEAR:
             return ra_change_clear(t, request, err);
+        case RA_CHANGE_FILE:
+            return 0;
         case RA_CHANGE_LEGACY_COMMAND:
             return set_legacy_command(t, request, err);
         case RA_CHANGE_COMPACT:
             return ra_compaction_commit(t, request, err);
     }
     RA_FAIL(err, INTERNAL, "unknown change %d", (int)request->change.change);
+}
+
+static int remember_file(const ra_transaction *t, ra_request *request, ra_error *err) {
+    ra_file_mark *mark = &request->file->mark;
+    const ra_flight *flight = request->result.flight;
+    if (flight) {
+        mark->has_uid = true;
+        memcpy(mark->uid, flight->uid, sizeof mark->uid);
+    }
+    return RA_SQL_RUN(t->sql, err, PUT_FILE, ra_sql_str(request->file->name),
+                      ra_sql_int(mark->bytes), ra_sql_int(mark->time_ns),
+                      ra_sql_bytes(mark->hash, sizeof mark->hash),
+                      mark->has_uid ? ra_sql_bytes(mark->uid, sizeof mark->uid) : ra_sql_null());
+}
+
+int ra_change_run(ra_transaction *t, ra_request *request, ra_error *err) {
+    RA_TRY(run_kind(t, request, err));
+    return request->file ? remember_file(t, request, err) : 0;
 }

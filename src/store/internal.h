@@ -8,6 +8,7 @@
 #include "store/store.h"
 
 typedef struct ra_catalog ra_catalog;
+typedef struct ra_files ra_files;
 
 struct ra_store {
     ra_store_options options;
@@ -18,6 +19,7 @@ struct ra_store {
     ra_segment_cache *cache;
     ra_workers *file_workers;  // sync and remove files; NULL before the catalog is open
     ra_catalog *catalog;
+    ra_files *files;
     atomic_bool sync_failed;          // crash rule 2: read-only from then on
     atomic_int_least64_t n_segments;  // live ra_segments, for leak checks
     atomic_int_least64_t segment_bytes;

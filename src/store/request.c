@@ -13,8 +13,8 @@ static void copy_text(char **at, ra_str *text) {
 int ra_request_new(ra_catalog *catalog, const ra_change *change, ra_change_done done, void *context,
                    ra_request **out, ra_error *err) {
     *out = NULL;
-    size_t text_bytes =
-        change->name.len + change->caller.len + change->lineage.len + change->legacy_command.len;
+    size_t text_bytes = change->name.len + change->caller.len + change->lineage.len +
+                        change->legacy_command.len + change->file_name.len;
     ra_request *request = ra_malloc(sizeof *request + text_bytes);
     if (!request)
         RA_FAIL(err, OUT_OF_MEMORY, "no memory for a change");
@@ -29,6 +29,14 @@ int ra_request_new(ra_catalog *catalog, const ra_change *change, ra_change_done 
     copy_text(&at, &request->change.caller);
     copy_text(&at, &request->change.lineage);
     copy_text(&at, &request->change.legacy_command);
+    copy_text(&at, &request->change.file_name);
+    if (change->file_name.len > 0) {
+        int rc = ra_file_entry_new(change->file_name, &change->file, &request->file, err);
+        if (rc != 0) {
+            ra_free(request);
+            return rc;
+        }
+    }
     if (change->content)
         ra_content_ref(change->content);
     *out = request;
@@ -48,6 +56,7 @@ void ra_request_free(ra_request *request) {
     for (int i = 0; i < request->n_released; i++)
         ra_segment_unref(request->released[i]);
     ra_free(request->released);
+    ra_free(request->file);
     ra_content_unref(request->change.content);
     ra_content_unref(request->merged);
     ra_flight_unref(request->result.flight);

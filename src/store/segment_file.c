@@ -245,7 +245,7 @@ int ra_segment_file_finish(ra_segment_file *file, ra_segment **out, ra_error *er
 }
 
 int ra_segment_file_leave(ra_segment_file *file, char *path, int64_t *n_bytes, ra_error *err) {
-    RA_TRY(write_footer(file, err));
+    RA_TRY(write_tail(file, err));
     RA_TRY(sync_file(file, err));
     file->finished = true;
     strcpy(path, file->path);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/os.h"
 #include "store/catalog.h"
+#include "store/files.h"
 #include "store/lock.h"
 
 enum { MAX_OPEN_SEGMENTS = 2048, MAX_DATA_DIR_BYTES = 3800 };
@@ -104,11 +105,13 @@ static int open_parts(ra_store *store, ra_error *err) {
     RA_TRY(check_access(store->segments_dir, err));
     RA_TRY(sync_directories(store, err));
     RA_TRY(ra_segment_cache_new(MAX_OPEN_SEGMENTS, &store->cache, err));
+    RA_TRY(ra_files_new(&store->files, err));
     return ra_catalog_open(store, err);
 }
 
 static void free_store(ra_store *store) {
     ra_segment_cache_free(store->cache);
+    ra_files_free(store->files);
     ra_os_close(store->lock_fd);
     ra_free(store->data_dir);
     ra_free(store->segments_dir);
@@ -142,6 +145,10 @@ void ra_store_close(ra_store *store) {
     ra_catalog_close(store->catalog);
     ra_assert(atomic_load(&store->n_segments) == 0 && atomic_load(&store->spool_bytes) == 0);
     free_store(store);
+}
+
+bool ra_store_find_file(ra_store *store, ra_str name, ra_file_mark *out) {
+    return ra_files_find(store->files, name, out);
 }
 
 void ra_store_sync_failed(ra_store *store, const ra_error *why) {

@@ -133,6 +133,18 @@ RA_MUST int ra_store_check_publish(ra_store *store, ra_str name, ra_if_exists if
 RA_MUST int ra_flight_fail_exists(const ra_flight *flight, ra_str name, const char *why,
                                   ra_error *err);
 
+// What the catalog remembers of a file at the top of the data directory, so that it is imported
+// once and an export not at all.
+typedef struct {
+    int64_t bytes;
+    int64_t time_ns;   // when it was changed last
+    uint64_t hash[2];  // XXH3-128 of its bytes
+    bool has_uid;
+    uint8_t uid[16];  // of the Flight that it became
+} ra_file_mark;
+// False when the name (without folder) is not known. Any thread.
+bool ra_store_find_file(ra_store *store, ra_str name, ra_file_mark *out);
+
 typedef enum {
     RA_CHANGE_PUBLISH,
     RA_CHANGE_DELETE,
@@ -140,6 +152,7 @@ typedef enum {
     RA_CHANGE_KEEP,    // a result becomes a dataset: its segments are synced first
     RA_CHANGE_UNKEEP,
     RA_CHANGE_CLEAR,           // one event, without a Flight
+    RA_CHANGE_FILE,            // remembers `file` under `file_name`
     RA_CHANGE_LEGACY_COMMAND,  // remembers `legacy_command` if the Flight has none
     RA_CHANGE_COMPACT  // the catalog's own: the newest version gets the same rows in fewer parts
 } ra_change_kind;
@@ -159,6 +172,8 @@ typedef struct {
     bool has_command_key;  // publish: answers this canonical command from now on
     uint8_t command_key[16];
     bool if_expired;    // delete: by the janitor, of a result that is still unused
+    ra_str file_name;   // publish: the content is that of this file, remembered with it (or empty)
+    ra_file_mark file;  // its uid is filled in by a publish
     bool results_only;  // clear
     bool purge;         // clear
 } ra_change;

@@ -15,6 +15,7 @@
 #include "base/os.h"
 #include "store/catalog_load.h"
 #include "store/catalog_schema.h"
+#include "store/files.h"
 #include "store/segment_check.h"
 #include "store/sqlite_vfs.h"
 
@@ -238,6 +239,7 @@ static int find_folders(verify *v, const char *data_dir, ra_error *err) {
     v->store.segments_dir = v->segments_dir;
     v->store.tmp_dir = v->segments_dir;
     v->catalog.store = &v->store;
+    RA_TRY(ra_files_new(&v->store.files, err));
     return ra_segment_cache_new(MAX_OPEN_SEGMENTS, &v->store.cache, err);
 }
 
@@ -279,6 +281,7 @@ int ra_store_verify(const char *data_dir, ra_budget *budget,
     int rc = run(v, data_dir, err);
     ra_sql_close(v->catalog.sql);
     ra_segment_cache_free(v->store.cache);
+    ra_files_free(v->store.files);
     ra_os_close(v->store.lock_fd);
     ra_error ignored;
     if (v->copy[0])

@@ -20,7 +20,7 @@ enum { CHUNK_ROWS = 2048, STATEMENT_CEILING = 64 * 1024 * 1024 };
 
 typedef struct {
     ra_duck duck;
-    ra_stream stream;
+    ra_ipc_reader stream;
     duckdb_database database;
     duckdb_connection connection;
     ra_schema *plain;  // what DuckDB sees
@@ -77,7 +77,7 @@ static int next_chunk(worker *w, bool *end, ra_error *err) {
         ra_batch_unref(w->batch);
         w->batch = NULL;
         w->at = 0;
-        RA_TRY(ra_stream_next(&w->stream, &w->batch, err));
+        RA_TRY(ra_ipc_reader_next(&w->stream, &w->batch, err));
         *end = !w->batch;
         if (*end)
             return 0;
@@ -245,7 +245,7 @@ static int work(worker *w, int64_t memory_bytes, bool parquet, ra_error *err) {
     RA_TRY(register_input(w, err));
     // Not before: DuckDB looks at the machine's memory when it starts. It has not seen data yet.
     RA_TRY(ra_sandbox_enter(RA_SQL_FILE_FD, memory_bytes, err));
-    RA_TRY(ra_stream_open(RA_SQL_STREAM_FD, &w->stream, err));
+    RA_TRY(ra_stream_open(&w->stream, err));
     return copy_table(w, parquet, err);
 }
 

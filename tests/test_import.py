@@ -1,0 +1,234 @@
+"""Files that appear in the data directory become datasets."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.flight as flight
+import pytest
+
+from serving import Server
+from zoo import all_tables
+
+OPTIONS = flight.FlightCallOptions(timeout=60)
+LONG_AGO = 1_600_000_000
+
+
+def write_arrow(path: Path, table: pa.Table, compression: str | None = None) -> None:
+    """Writes an Arrow file at once, as something long finished."""
+    part = path.with_name(f".{path.name}.part")
+    options = pa.ipc.IpcWriteOptions(compression=compression, unify_dictionaries=True)
+    with pa.ipc.new_file(part, table.schema, options=options) as file:
+        file.write_table(table)
+    put(part, path)
+
+
+def put(part: Path, path: Path) -> None:
+    """Puts a file in place that has not been changed for long."""
+    os.utime(part, (LONG_AGO, LONG_AGO))
+    part.rename(path)
+
+
+def put_bytes(path: Path, data: bytes, when: int = LONG_AGO) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(data)
+    os.utime(part, (when, when))
+    part.rename(path)
+
+
+def wait_for_log(server: Server, words: str, times: int = 1) -> None:
+    until = time.monotonic() + 20
+    while server.log.count(words) < times:
+        assert time.monotonic() < until, f"no {words!r} in:\n{server.log[-3000:]}"
+        time.sleep(0.05)
+
+
+def names(server: Server) -> list[str]:
+    with server.client() as client:
+        return [info.descriptor.path[0].decode() for info in client.list_flights(options=OPTIONS)]
+
+
+def read(server: Server, name: str) -> pa.Table:
+    with server.client() as client:
+        info = client.get_flight_info(flight.FlightDescriptor.for_path(name), OPTIONS)
+        return client.do_get(info.endpoints[0].ticket, OPTIONS).read_all()
+
+
+def two_scans(server: Server) -> None:
+    """Waits until the directory has been looked at again."""
+    path = server.data_dir / "mark.arrow"
+    n = server.log.count("'mark.arrow'")
+    put_bytes(path, os.urandom(20))
+    wait_for_log(server, "'mark.arrow'", n + 1)
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    return folder
+
+
+def test_arrow_files_of_every_table(make_server: Callable[..., Server], data_dir: Path) -> None:
+    tables = {}
+    for i, maker in enumerate(all_tables().values()):
+        name, table = f"t{i}", maker()
+        try:
+            write_arrow(data_dir / f"{name}.arrow", table)
+        except pa.ArrowNotImplementedError:
+            continue  # dictionaries that pyarrow cannot unify for a file
+        tables[name] = table
+    assert len(tables) > 90
+    server = make_server(data_dir=data_dir)
+    wait_for_log(server, "INFO import: file", len(tables))
+    assert sorted(names(server)) == sorted(tables)
+    for name, table in tables.items():
+        back = read(server, name)
+        assert back.schema.equals(table.schema, check_metadata=True)
+        assert back.num_rows == table.num_rows
+        assert repr(back.to_pylist()) == repr(table.to_pylist())
+
+
+@pytest.mark.parametrize("compression", ["lz4", "zstd"])
+def test_compressed_arrow_files(own_server: Server, compression: str) -> None:
+    table = pa.table({"i": range(100_000), "s": ["text"] * 100_000})
+    write_arrow(own_server.data_dir / "x.arrow", table, compression)
+    wait_for_log(own_server, "'x.arrow' is Flight 0, version 1: 100000 rows")
+    assert read(own_server, "x").equals(table)
+
+
+def test_a_stream_and_a_message_over_the_batch_limit(own_server: Server) -> None:
+    table = pa.table({"s": ["x" * 1000] * 20_000})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    put_bytes(own_server.data_dir / "x.arrow", sink.getvalue().to_pybytes())
+    wait_for_log(own_server, "'x.arrow' is Flight 0")
+    assert read(own_server, "x").equals(table)
+
+
+def test_a_file_is_imported_once_and_again_when_it_changes(own_server: Server) -> None:
+    path = own_server.data_dir / "x.arrow"
+    write_arrow(path, pa.table({"i": [1]}))
+    wait_for_log(own_server, "version 1: 1 rows")
+    own_server.restart()
+    os.utime(path)  # another time, the same bytes
+    two_scans(own_server)
+    write_arrow(path, pa.table({"i": [1, 2]}))
+    wait_for_log(own_server, "version 2: 2 rows")
+    assert read(own_server, "x").to_pydict() == {"i": [1, 2]}
+    assert own_server.log.count("INFO import: file 'x.arrow'") == 2
+
+
+def test_what_was_deleted_does_not_come_back(own_server: Server) -> None:
+    write_arrow(own_server.data_dir / "x.arrow", pa.table({"i": [1]}))
+    wait_for_log(own_server, "version 1: 1 rows")
+    with own_server.client() as client:
+        list(client.do_action(flight.Action("delete", b'{"id": 0}'), OPTIONS))
+    own_server.restart()
+    two_scans(own_server)
+    assert names(own_server) == []
+
+
+@pytest.mark.parametrize("suffix", ["arrow", "parquet", "csv"])
+def test_an_export_is_not_imported(own_server: Server, suffix: str) -> None:
+    with own_server.client() as client:
+        table = pa.table({"i": [1]})
+        writer, _ = client.do_put(flight.FlightDescriptor.for_path("t"), table.schema, OPTIONS)
+        with writer:
+            writer.write_table(table)
+        body = f'{{"id": 0, "file": "x.{suffix}"}}'.encode()
+        list(client.do_action(flight.Action("export", body), OPTIONS))
+    time.sleep(1.1)  # until an import would take it
+    own_server.restart()
+    two_scans(own_server)
+    assert names(own_server) == ["t"]
+
+
+def test_a_taken_name_is_left_alone(own_server: Server) -> None:
+    with own_server.client() as client:
+        table = pa.table({"mine": [1]})
+        writer, _ = client.do_put(flight.FlightDescriptor.for_path("x"), table.schema, OPTIONS)
+        with writer:
+            writer.write_table(table)
+    write_arrow(own_server.data_dir / "x.arrow", pa.table({"i": [1]}))
+    wait_for_log(own_server, "file 'x.arrow' was not imported")
+    own_server.restart()
+    write_arrow(own_server.data_dir / "x.arrow", pa.table({"i": [1, 2]}))
+    wait_for_log(own_server, "file 'x.arrow' was not imported", 2)
+    assert read(own_server, "x").equals(table)
+
+
+def arrow_bytes(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as file:
+        file.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+GOOD = arrow_bytes(pa.table({"i": range(1000), "s": ["abc"] * 1000}))
+BAD_ARROW = {
+    "empty": b"",
+    "noise": os.urandom(5000),
+    "half": GOOD[: len(GOOD) // 2],
+    "no footer": GOOD[:-10],
+    "huge footer": GOOD[:-10] + b"\xff\xff\xff\x7f" + GOOD[-6:],
+    "negative footer": GOOD[:-10] + b"\x00\x00\x00\x80" + GOOD[-6:],
+    "huge message": GOOD[:8] + b"\xff\xff\xff\xff\xff\xff\xff\x0f" + GOOD[16:],
+    "bad string": GOOD.replace(b"abcabc", b"\xff\xffcabc", 1),
+}
+
+
+@pytest.mark.parametrize("data", BAD_ARROW.values(), ids=BAD_ARROW.keys())
+def test_a_bad_arrow_file_is_one_line(own_server: Server, data: bytes) -> None:
+    put_bytes(own_server.data_dir / "x.arrow", data)
+    wait_for_log(own_server, "WARNING import: file 'x.arrow' was not imported: ")
+    write_arrow(own_server.data_dir / "y.arrow", pa.table({"i": [1]}))
+    wait_for_log(own_server, "'y.arrow' is Flight 0")
+    own_server.restart()
+    two_scans(own_server)
+    assert own_server.log.count("file 'x.arrow'") == 1
+    assert names(own_server) == ["y"]
+    assert list((own_server.data_dir / ".remote-arrow" / "tmp").iterdir()) == []
+
+
+def test_what_is_left_alone(make_server: Callable[..., Server], data_dir: Path) -> None:
+    write_arrow(data_dir / "real.arrow", pa.table({"i": [1]}))
+    (data_dir / "link.arrow").symlink_to(data_dir / "real.arrow")
+    (data_dir / "folder.arrow").mkdir()
+    os.mkfifo(data_dir / "pipe.arrow")
+    write_arrow(data_dir / ".hidden.arrow", pa.table({"i": [1]}))
+    write_arrow(data_dir / "x.feather", pa.table({"i": [1]}))
+    write_arrow(data_dir / "#7.arrow", pa.table({"i": [1]}))
+    server = make_server(data_dir=data_dir)
+    wait_for_log(server, "'real.arrow' is Flight 0")
+    two_scans(server)
+    assert names(server) == ["real"]
+    assert "'#7.arrow' was not imported" in server.log
+
+
+@pytest.mark.parametrize("option", [("--import", "no"), ("--read-only",)], ids=" ".join)
+def test_no_import(
+    make_server: Callable[..., Server], data_dir: Path, option: tuple[str, ...]
+) -> None:
+    write_arrow(data_dir / "x.arrow", pa.table({"i": [1]}))
+    server = make_server(*option, data_dir=data_dir)
+    time.sleep(0.5)
+    assert names(server) == []
+
+
+def test_a_file_that_is_being_written_waits(own_server: Server) -> None:
+    path = own_server.data_dir / "x.arrow"
+    until = time.monotonic() + 4
+    with path.open("wb") as file:
+        for i in range(len(GOOD)):
+            file.write(GOOD[i : i + 1])
+            if i % 100 == 0 and time.monotonic() < until:
+                file.flush()
+                time.sleep(0.1)
+    wait_for_log(own_server, "'x.arrow' is Flight 0, version 1: 1000 rows")
+    assert "not imported" not in own_server.log
