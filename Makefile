@@ -5,6 +5,7 @@
 # make soak       100,000 operations of all kinds: right answers, and nothing grows
 # make bench      measurements against their peers
 # make docs-site  the documentation as a site in build/site
+# make install    copies what was built below DESTDIR/PREFIX (/usr/local)
 # make help       every target
 
 SHELL := /bin/bash
@@ -243,6 +244,11 @@ bench: build .venv/.done
 .PHONY: serve
 serve: build
 	$(SERVER)
+
+PREFIX ?= /usr/local
+.PHONY: install
+install: build
+	DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" packaging/steps.sh install
 
 .PHONY: format
 format:

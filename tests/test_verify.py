@@ -96,9 +96,7 @@ def test_a_sound_directory_is_all_right_and_stays_as_it_is(stored: Path) -> None
     ended = verify(stored)
     assert ended.returncode == 0
     sizes = sum(path.stat().st_size for path in segments(stored))
-    assert ended.stdout == (
-        f"checked: 3 Flights, 4 versions, 4 files, {sizes} bytes; damages: 0\n"
-    )
+    assert ended.stdout == (f"checked: 3 Flights, 4 versions, 4 files, {sizes} bytes; damages: 0\n")
     assert ended.stderr == ""
     assert files(stored) == before
 

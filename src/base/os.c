@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cgroup.h"
 #include "base/checked.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "Arrow buffers are read in place");
@@ -364,38 +365,17 @@ void ra_os_random(void *data, size_t bytes) {
     }
 }
 
-// Reads up to two numbers from a small file; a word that is no number ("max") counts as none.
-static int read_numbers(const char *path, int64_t numbers[2]) {
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return 0;
-    long long a, b;
-    int n = fscanf(file, "%lld %lld", &a, &b);
-    fclose(file);
-    if (n >= 1)
-        numbers[0] = a;
-    if (n >= 2)
-        numbers[1] = b;
-    return n > 0 ? n : 0;
-}
-
-static int64_t find_memory_bytes(void) {
-    int64_t pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE), limit[2];
+static int64_t find_memory_bytes(const ra_cgroup *group) {
+    int64_t pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
     int64_t machine = pages > 0 ? pages * page_bytes : INT64_C(1) << 30;
-    if (read_numbers("/sys/fs/cgroup/memory.max", limit) >= 1 && limit[0] < machine)
-        return limit[0];
-    return machine;
+    return group->memory_bytes < machine ? group->memory_bytes : machine;
 }
 
-static int find_cores(void) {
+static int find_cores(const ra_cgroup *group) {
     cpu_set_t set;
     int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    int64_t quota[2];
-    if (read_numbers("/sys/fs/cgroup/cpu.max", quota) == 2 && quota[1] > 0) {
-        int64_t allowed = (quota[0] + quota[1] - 1) / quota[1];
-        if (allowed < cores)
-            cores = (int)allowed;
-    }
+    if (group->cores < cores)
+        cores = (int)group->cores;
     return cores > 0 ? cores : 1;
 }
 
@@ -405,8 +385,9 @@ static int64_t machine_memory_bytes;
 static int machine_cores;
 
 static void find_machine(void) {
-    machine_memory_bytes = find_memory_bytes();
-    machine_cores = find_cores();
+    ra_cgroup group = ra_cgroup_read("/sys/fs/cgroup", "/proc/self/cgroup");
+    machine_memory_bytes = find_memory_bytes(&group);
+    machine_cores = find_cores(&group);
 }
 
 int64_t ra_os_memory_bytes(void) {

@@ -101,7 +101,8 @@ int64_t ra_os_wall_ns(void);
 void ra_os_random(void *data, size_t bytes);
 
 // Found out at the first call, the same for the life of the process.
-// Memory that this process may use: the cgroup v2 limit if there is one, else the machine's.
+// Memory that this process may use: the limit of its cgroup (v2) or of one above, else the
+// machine's.
 int64_t ra_os_memory_bytes(void);
 // Cores that this process may use, at least 1: affinity and the cgroup v2 quota.
 int ra_os_cores(void);
