@@ -16,7 +16,7 @@ import pyarrow as pa
 
 import remote_arrow as ra
 
-SMALL_ROWS, BIG_ROWS, BATCH_ROWS = 50_000, 1_500_000, 50_000
+SMALL_ROWS, BIG_ROWS, BATCH_ROWS = 50_000, 1_000_000, 50_000
 
 
 def table(rows: int) -> pa.Table:
@@ -51,7 +51,7 @@ def story(con: ra.Connection, name: str) -> None:
 
 
 def upload(con: ra.Connection, name: str) -> None:
-    """A table of 12 MB, batch by batch."""
+    """A table of 8 MB, batch by batch."""
     local = table(BIG_ROWS)
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -90,12 +90,20 @@ def pause(con: ra.Connection, name: str) -> None:
     assert pa.Table.from_batches(got).equals(table(BIG_ROWS))
 
 
+def ask(con: ra.Connection, name: str) -> None:
+    """A small call, when it is told to."""
+    tell(ready=True)
+    sys.stdin.readline()
+    assert name in [flight.name for flight in con.flights()]
+
+
 WHAT: dict[str, Callable[[ra.Connection, str], None]] = {
     "story": story,
     "upload": upload,
     "download": download,
     "watch": watch,
     "pause": pause,
+    "ask": ask,
 }
 
 

@@ -22,9 +22,9 @@ from settings import IS_LONG
 PROGRAM = str(REPOSITORY / "tests" / "network_client.py")
 PYTHON_PATH = os.pathsep.join([str(REPOSITORY / "python"), str(REPOSITORY / "tests")])
 # How long a client waits for a server that says nothing.
-TIMEOUT_S, SHORT_TIMEOUT_S = 30.0, 6.0
+TIMEOUT_S, SHORT_TIMEOUT_S = 30.0, 4.0
 # A broken download is tried again before it ends.
-END_S = 3 * SHORT_TIMEOUT_S
+END_S = 4 * SHORT_TIMEOUT_S
 # After which the server takes a client that is silent for gone (docs/limits.md), and some.
 SILENCE_S = 180 * 1.25 + 10
 # What a client does, and what it tells while it is in the middle of that.
@@ -73,6 +73,12 @@ class Client:
             text=True,
         )
         self.lines: list[dict[str, Any]] = []
+
+    def go_on(self) -> None:
+        """Tells a client that waits for it."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("on\n")
+        self.process.stdin.flush()
 
     def read_until(self, key: str) -> None:
         """Reads lines until one has the key."""
@@ -180,6 +186,32 @@ def test_a_client_that_is_cut_off_ends_with_a_clear_error_in_time(far: FarServer
     assert listed(far) == ["t"]
 
 
+def test_a_download_survives_a_break_longer_than_its_patience(far: FarServer) -> None:
+    """The connection is given up; the download goes on at its row on another one."""
+    assert Client(far, "upload", "t", near=True).end(60).get("ok")
+    far.network.become(delay=0.005, rate=4e6)
+    client = Client(far, "download", "t", timeout_s=2.0)
+    client.read_until("got")
+    far.network.become(is_down=True)
+    time.sleep(4)
+    far.network.become(is_down=False)
+    told = client.end(60)
+    assert told.get("ok"), told
+    assert metrics(far)["DoGet CANCELLED"] >= 1
+
+
+def test_a_small_call_ends_in_time_when_the_network_is_gone(far: FarServer) -> None:
+    assert Client(far, "upload", "t", near=True).end(60).get("ok")
+    client = Client(far, "ask", "t", timeout_s=SHORT_TIMEOUT_S)
+    client.read_until("ready")
+    far.network.become(is_down=True)
+    asked = time.monotonic()
+    client.go_on()
+    told = client.end(END_S)
+    assert told["reason"] in ("DEADLINE", "UNAVAILABLE"), told
+    assert time.monotonic() - asked < END_S
+
+
 def held(far: FarServer) -> dict[str, float]:
     """What clients hold on the server; the one that asks is not counted."""
     told = metrics(far)
@@ -226,9 +258,7 @@ def test_a_reader_that_pauses_is_not_cut_off_and_holds_nobody(far: FarServer) ->
     assert told.get("ok"), told
     assert told["seconds"] < 5
     time.sleep(max(0.0, paused + 5 - time.monotonic()))
-    assert client.process.stdin is not None
-    client.process.stdin.write("on\n")
-    client.process.stdin.flush()
+    client.go_on()
     told = client.end(60)
     assert told.get("ok"), told
     # The download was not broken off and begun again.
