@@ -74,7 +74,8 @@ def _interruptible(run: Callable[[Any], None], asked: argparse.Namespace) -> Non
 
     def work() -> None:
         try:
-            ended.set_result(run(asked))
+            run(asked)
+            ended.set_result(None)
         except BaseException as error:
             ended.set_exception(error)
 

@@ -75,8 +75,10 @@ def parse_metrics(text: str, seconds: float) -> Sample:
 def screen(url: str, flights: list[RemoteTable], now: Sample, before: Sample | None) -> list[str]:
     """The lines to show; rates since `before`, or without it since the server started."""
     values = now.values
-    get = lambda name: values.get(name, 0.0)
     period = now.seconds - before.seconds if before else 0.0
+
+    def get(name: str) -> float:
+        return values.get(name, 0.0)
 
     def rate(name: str) -> str:
         if before is None or period <= 0:
