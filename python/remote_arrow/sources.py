@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -56,7 +57,7 @@ def open_source(source: Any, options: SourceOptions) -> Iterator[Source]:
     with ExitStack() as stack:
         if isinstance(source, str | os.PathLike):
             opened = stack.enter_context(_open_path(os.fspath(source), options))
-        elif hasattr(source, "read"):
+        elif isinstance(source, io.IOBase | pa.NativeFile):
             from remote_arrow import files
 
             opened = stack.enter_context(files.open_stream(source, options))

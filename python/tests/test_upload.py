@@ -142,6 +142,18 @@ def test_relative_pattern(server: Server, tmp_path: Path, monkeypatch: pytest.Mo
         assert con.upload("t.parquet").to_table().equals(T)
 
 
+def test_open_files(con: ra.Connection, tmp_path: Path) -> None:
+    for name, path in write_all_kinds(tmp_path).items():
+        format_ = {"t.PQ": "parquet", "feather": "arrow"}.get(name, name.partition(".")[2])
+        if format_ in ("parquet", "csv", "arrow"):
+            with path.open("rb") as file:
+                assert con.upload(file, format=format_).to_table().equals(T), name
+    with pa.OSFile(str(tmp_path / "t.csv")) as file:
+        assert con.upload(file, format="csv").to_table().equals(T)
+    with (tmp_path / "t.csv").open("rb") as file, pytest.raises(ValueError, match="format="):
+        con.upload(file)
+
+
 def test_file_systems(con: ra.Connection, tmp_path: Path) -> None:
     write_all_kinds(tmp_path)
     memory = fsspec.filesystem("memory")
