@@ -32,6 +32,8 @@ typedef struct {
     const atomic_bool *cancelled;
     char partial[PATH_BYTES];
     ra_bytes segments;  // ra_state_list_segments
+    size_t n_held;      // of them, from the first on; what comes before `n_done` no longer
+    size_t n_done;
     ra_backup *result;
 } backup;
 
@@ -91,6 +93,8 @@ static int place_file(const backup *b, const ra_segment *segment, const char *fr
 
 static int add_file(const backup *b, const ra_segment *segment, ra_error *err) {
     char from[RA_SEGMENT_PATH_BYTES];
+    if (atomic_load(b->cancelled))
+        return fail_cancelled(err);
     ra_segment_print_path(b->store, segment->id, true, from);
     if (access(from, F_OK) != 0 && errno == ENOENT) {
         b->result->n_missing++;
@@ -102,16 +106,27 @@ static int add_file(const backup *b, const ra_segment *segment, ra_error *err) {
     return 0;
 }
 
-static int add_files(backup *b, const ra_snapshot *snapshot, ra_error *err) {
+static ra_segment *segment_at(const backup *b, size_t i) {
+    return ((ra_segment *const *)(const void *)b->segments.data)[i];
+}
+
+// The list is not held for longer than this: its files are, each until it has been placed, so that
+// those of Flights that are deleted meanwhile go one by one.
+static int hold_files(backup *b, const ra_snapshot *snapshot, ra_error *err) {
     b->result->n_flights = count_flights(&snapshot->state);
     RA_TRY(ra_state_list_segments(&snapshot->state, &b->segments, err));
-    const ra_segment *const *list = (const ra_segment *const *)(const void *)b->segments.data;
-    for (size_t i = 0; i < b->segments.len / sizeof *list; i++) {
-        if (atomic_load(b->cancelled))
-            return fail_cancelled(err);
-        RA_TRY(add_file(b, list[i], err));
-    }
+    for (size_t n = b->segments.len / sizeof(ra_segment *); b->n_held < n; b->n_held++)
+        ra_segment_hold(ra_segment_ref(segment_at(b, b->n_held)));
     return 0;
+}
+
+static int add_files(backup *b, ra_error *err) {
+    int rc = 0;
+    for (; rc == 0 && b->n_done < b->n_held; b->n_done++) {
+        rc = add_file(b, segment_at(b, b->n_done), err);
+        ra_segment_drop_hold(segment_at(b, b->n_done));
+    }
+    return rc;
 }
 
 // The folder.
@@ -142,9 +157,10 @@ static int fill(backup *b, ra_error *err) {
     RA_TRY(make_folders(b, err));
     snprintf(catalog, sizeof catalog, "%s/.remote-arrow/catalog.db", b->partial);
     RA_TRY(ra_catalog_copy_make(b->store->catalog, catalog, &snapshot, err));
-    int rc = add_files(b, snapshot, err);
+    int rc = hold_files(b, snapshot, err);
     ra_snapshot_unref(snapshot);
     RA_TRY(rc);
+    RA_TRY(add_files(b, err));
     RA_TRY(sync_file(catalog, err));
     return sync_folders(b, err);
 }
@@ -196,6 +212,8 @@ int ra_backup_make(ra_store *store, const char *folder, ra_str name, const atomi
     backup b = {.store = store, .cancelled = cancelled, .result = out};
     ra_bytes_init(&b.segments, LIST_CEILING);
     int rc = make(&b, folder, final, err);
+    while (b.n_done < b.n_held)
+        ra_segment_drop_hold(segment_at(&b, b.n_done++));
     ra_bytes_fini(&b.segments);
     if (rc != 0)
         ra_error_prefix(err, "backup '%.*s'", RA_STR_ARG(name));

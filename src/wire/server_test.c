@@ -116,6 +116,48 @@ static void calls_need_the_token(void **state) {
     test_server_stop(server);
 }
 
+typedef struct {
+    test_server *server;
+    atomic_bool stop;
+    int n_reloads;
+} reloader;
+
+static void *reload_main(void *arg) {
+    reloader *r = arg;
+    static const char *const texts[] = {"secret\n", "other\nsecret\n"};
+    char fresh[64];
+    snprintf(fresh, sizeof fresh, "%s.new", token_path);
+    while (!atomic_load(&r->stop)) {
+        FILE *file = fopen(fresh, "w");
+        assert_non_null(file);
+        assert_true(fputs(texts[r->n_reloads++ % 2], file) >= 0);
+        assert_int_equal(fclose(file), 0);
+        assert_int_equal(rename(fresh, token_path), 0);
+        assert_int_equal(ra_wire_reload_tokens(r->server->wire, NULL), 0);
+    }
+    return NULL;
+}
+
+static void tokens_may_be_read_again_while_calls_come(void **state) {
+    (void)state;
+    reloader r = {.server = test_server_new()};
+    test_server_start(r.server, token_path, NULL);
+    client *c = client_open(ra_wire_port(r.server->wire));
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, reload_main, &r), 0);
+    for (int i = 0; i < 60; i++) {
+        client_stream *s = call_with(c, "/t.T/Tell", "authorization", "Bearer secret");
+        assert_memory_equal(s->data + 5, "localhost:1 token=secret x=", 27);
+        assert_true(ra_wire_token_is_valid(r.server->wire, RA_STR("secret")));
+        assert_false(ra_wire_token_is_valid(r.server->wire, RA_STR("none")));
+    }
+    atomic_store(&r.stop, true);
+    pthread_join(thread, NULL);
+    assert_true(r.n_reloads > 1);
+    client_free(c);
+    test_server_stop(r.server);
+}
+
 static void health_says_what_the_server_says(void **state) {
     (void)state;
     test_server *server = test_server_new();
@@ -348,6 +390,7 @@ int main(void) {
         cmocka_unit_test(a_taken_port_is_named),
         cmocka_unit_test(a_unix_socket_serves_and_is_removed),
         cmocka_unit_test(calls_need_the_token),
+        cmocka_unit_test(tokens_may_be_read_again_while_calls_come),
         cmocka_unit_test(health_says_what_the_server_says),
         cmocka_unit_test(what_is_no_grpc_gets_a_plain_answer),
         cmocka_unit_test(other_protocols_are_turned_away),
