@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import heapq
+import itertools
 import os
 import random
 import select
@@ -29,6 +30,7 @@ MAX_PACKET_BYTES = 65536
 PACKETS_AT_ONCE = 64
 SERVER_ADDRESS, CLIENT_ADDRESS = "10.77.0.1", "10.77.0.2"
 T = TypeVar("T")
+_numbers = itertools.count()
 
 
 def _ip(*arguments: str) -> None:
@@ -120,7 +122,8 @@ class Network:
     """The two namespaces and the wire, from `with` on. A server is started in one of them."""
 
     def __init__(self, seed: int = 1) -> None:
-        self.server_side, self.client_side = (f"ra-{os.getpid()}-{side}" for side in "sc")
+        name = f"ra-{os.getpid()}-{next(_numbers)}"
+        self.server_side, self.client_side = f"{name}-s", f"{name}-c"
         self.condition = Condition()
         self._rng = random.Random(seed)
         self._stop = threading.Event()

@@ -8,7 +8,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +40,21 @@ def possible() -> None:
         pytest.skip(reason)
 
 
-@pytest.fixture
-def network() -> Iterator[Network]:
-    """A wire that does nothing bad yet."""
-    with Network() as made:
-        yield made
+@contextmanager
+def far_server(folder: Path) -> Iterator[FarServer]:
+    """A server at the other end of a wire that does nothing bad yet; ends with exit code 0."""
+    folder.mkdir(exist_ok=True)
+    with Network() as network:
+        server = FarServer(network, folder / "data", folder / "log")
+        yield server
+        server.stop()
 
 
 @pytest.fixture
-def far(network: Network, tmp_path: Path) -> Iterator[FarServer]:
-    """A server at the other end of the wire; ends with exit code 0."""
-    server = FarServer(network, tmp_path / "data", tmp_path / "log")
-    yield server
-    server.stop()
+def far(tmp_path: Path) -> Iterator[FarServer]:
+    """A server at the other end of a wire of the test's own."""
+    with far_server(tmp_path) as server:
+        yield server
 
 
 class Client:
@@ -130,28 +134,45 @@ def listed(far: FarServer) -> list[str]:
     return json.loads(told.stdout.replace("'", '"'))
 
 
-@pytest.mark.parametrize(
-    "condition",
-    [
-        {"delay": 0.05, "jitter": 0.02},
-        {"delay": 0.005, "loss": 0.02},
-        {"delay": 0.01, "jitter": 0.005, "reorder": 0.2},
-        {"rate": 1e6},
-        {"delay": 0.05, "jitter": 0.02, "loss": 0.01, "reorder": 0.05, "rate": 1e6},
-    ],
-    ids=["far", "lossy", "reordering", "slow", "all of it"],
-)
-def test_bad_wires_change_no_answer(
-    far: FarServer, condition: dict[str, float], report: Report
-) -> None:
-    far.network.become(**condition)
+WIRES: dict[str, dict[str, float]] = {
+    "far": {"delay": 0.05, "jitter": 0.02},
+    "lossy": {"delay": 0.005, "loss": 0.02},
+    "reordering": {"delay": 0.01, "jitter": 0.005, "reorder": 0.2},
+    "slow": {"rate": 1e6},
+    "all of it": {"delay": 0.05, "jitter": 0.02, "loss": 0.01, "reorder": 0.05, "rate": 1e6},
+}
+
+
+def at_once(
+    work: Callable[[FarServer, str], dict[str, Any]], names: Iterable[str], folder: Path
+) -> dict[str, dict[str, Any]]:
+    """What the work told for each name; all at the same time, as they mostly wait, each on a wire
+    of its own."""
+
+    def one(name: str) -> dict[str, Any]:
+        with far_server(folder / name) as far:
+            return work(far, name)
+
+    with ThreadPoolExecutor() as pool:
+        jobs = {name: pool.submit(one, name) for name in names}
+    return {name: job.result() for name, job in jobs.items()}
+
+
+def tell_story(far: FarServer, wire: str) -> dict[str, Any]:
+    """What a client told that used every kind of call on a bad wire."""
+    far.network.become(**WIRES[wire])
     told = Client(far, "story", "t").end(60)
-    assert told.get("ok"), told
-    report(f"{told['seconds']:.1f} s; {far.network.up.n_bytes:,} bytes up")
+    return told | {"bytes": far.network.up.n_bytes}
 
 
-@pytest.mark.parametrize("what", ["upload", "download", "watch"])
-def test_a_break_of_seconds_costs_only_time(far: FarServer, what: str) -> None:
+def test_bad_wires_change_no_answer(tmp_path: Path, report: Report) -> None:
+    for wire, told in at_once(tell_story, WIRES, tmp_path).items():
+        assert told.get("ok"), (wire, told)
+        report(f"{wire}: {told['seconds']:.1f} s; {told['bytes']:,} bytes up")
+
+
+def go_through_a_break(far: FarServer, what: str) -> dict[str, Any]:
+    """What a client told whose network was away for seconds in the middle."""
     far.network.become(delay=0.005, rate=4e6)
     if what != "upload":
         assert Client(far, "upload", "t", near=True).end(60).get("ok")
@@ -163,8 +184,13 @@ def test_a_break_of_seconds_costs_only_time(far: FarServer, what: str) -> None:
         assert Client(far, "upload", "t end", near=True).end(60).get("ok")
     far.network.become(is_down=False)
     told = client.end(60)
-    assert told.get("ok"), told
-    assert "t" in listed(far)
+    return told | {"listed": listed(far)}
+
+
+def test_a_break_of_seconds_costs_only_time(tmp_path: Path) -> None:
+    for what, told in at_once(go_through_a_break, KINDS, tmp_path).items():
+        assert told.get("ok"), (what, told)
+        assert "t" in told["listed"]
 
 
 def test_a_client_that_is_cut_off_ends_with_a_clear_error_in_time(far: FarServer) -> None:
