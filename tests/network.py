@@ -218,10 +218,11 @@ def _read_packets(fd: int) -> list[bytes]:
 
 
 class FarServer(Server):
-    """A server on the server's side of a network."""
+    """A server on the server's side of a network, and the processes of its clients."""
 
     def __init__(self, network: Network, data_dir: Path, log_path: Path) -> None:
         self.network = network
+        self.clients: list[subprocess.Popen[str]] = []
         super().__init__(
             *("--host", SERVER_ADDRESS, "--insecure", "--drain-timeout", "1s"),
             data_dir=data_dir,
@@ -230,3 +231,9 @@ class FarServer(Server):
 
     def command_line(self) -> list[str]:
         return self.network.command(*super().command_line(), on_server_side=True)
+
+    def kill_clients(self) -> None:
+        """Ends the clients that are still there."""
+        for client in self.clients:
+            client.kill()
+            client.communicate()

@@ -8,8 +8,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,11 +43,13 @@ def possible() -> None:
 @contextmanager
 def far_server(folder: Path) -> Iterator[FarServer]:
     """A server at the other end of a wire that does nothing bad yet; ends with exit code 0."""
-    folder.mkdir(exist_ok=True)
     with Network() as network:
         server = FarServer(network, folder / "data", folder / "log")
-        yield server
-        server.stop()
+        try:
+            yield server
+        finally:
+            server.kill_clients()
+            server.stop()
 
 
 @pytest.fixture
@@ -76,6 +78,7 @@ class Client:
             env={**os.environ, "PYTHONPATH": PYTHON_PATH},
             text=True,
         )
+        far.clients.append(self.process)
         self.lines: list[dict[str, Any]] = []
 
     def go_on(self) -> None:
@@ -97,8 +100,6 @@ class Client:
         try:
             text, _ = self.process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.communicate()
             pytest.fail(f"still there after {timeout_s} s; told {self.lines[-3:]}")
         self.lines += [json.loads(line) for line in text.splitlines()]
         assert self.process.returncode == 0
@@ -143,36 +144,16 @@ WIRES: dict[str, dict[str, float]] = {
 }
 
 
-def at_once(
-    work: Callable[[FarServer, str], dict[str, Any]], names: Iterable[str], folder: Path
-) -> dict[str, dict[str, Any]]:
-    """What the work told for each name; all at the same time, as they mostly wait, each on a wire
-    of its own."""
-
-    def one(name: str) -> dict[str, Any]:
-        with far_server(folder / name) as far:
-            return work(far, name)
-
-    with ThreadPoolExecutor() as pool:
-        jobs = {name: pool.submit(one, name) for name in names}
-    return {name: job.result() for name, job in jobs.items()}
-
-
-def tell_story(far: FarServer, wire: str) -> dict[str, Any]:
-    """What a client told that used every kind of call on a bad wire."""
+def tell_story(far: FarServer, wire: str) -> str:
+    """Every kind of call over a bad wire: no answer changes."""
     far.network.become(**WIRES[wire])
     told = Client(far, "story", "t").end(60)
-    return told | {"bytes": far.network.up.n_bytes}
+    assert told.get("ok"), told
+    return f"{told['seconds']:.1f} s; {far.network.up.n_bytes:,} bytes up"
 
 
-def test_bad_wires_change_no_answer(tmp_path: Path, report: Report) -> None:
-    for wire, told in at_once(tell_story, WIRES, tmp_path).items():
-        assert told.get("ok"), (wire, told)
-        report(f"{wire}: {told['seconds']:.1f} s; {told['bytes']:,} bytes up")
-
-
-def go_through_a_break(far: FarServer, what: str) -> dict[str, Any]:
-    """What a client told whose network was away for seconds in the middle."""
+def go_through_a_break(far: FarServer, what: str) -> str:
+    """The network is away for seconds in the middle, which costs only time."""
     far.network.become(delay=0.005, rate=4e6)
     if what != "upload":
         assert Client(far, "upload", "t", near=True).end(60).get("ok")
@@ -184,36 +165,43 @@ def go_through_a_break(far: FarServer, what: str) -> dict[str, Any]:
         assert Client(far, "upload", "t end", near=True).end(60).get("ok")
     far.network.become(is_down=False)
     told = client.end(60)
-    return told | {"listed": listed(far)}
+    assert told.get("ok"), told
+    assert "t" in listed(far)
+    return f"{told['seconds']:.1f} s"
 
 
-def test_a_break_of_seconds_costs_only_time(tmp_path: Path) -> None:
-    for what, told in at_once(go_through_a_break, KINDS, tmp_path).items():
-        assert told.get("ok"), (what, told)
-        assert "t" in told["listed"]
-
-
-def test_a_client_that_is_cut_off_ends_with_a_clear_error_in_time(far: FarServer) -> None:
+def be_cut_off(far: FarServer, what: str) -> str:
+    """The network goes for good in the middle: a clear error in time, and nothing half-made."""
     assert Client(far, "upload", "t", near=True).end(60).get("ok")
     far.network.become(delay=0.005, rate=4e6)
-    clients = {
-        what: Client(far, what, "u" if what == "upload" else "t", timeout_s=SHORT_TIMEOUT_S)
-        for what in KINDS
-    }
-    for what, client in clients.items():
-        client.read_until(KINDS[what])
+    name = "u" if what == "upload" else "t"
+    client = Client(far, what, name, timeout_s=SHORT_TIMEOUT_S)
+    client.read_until(KINDS[what])
     far.network.become(is_down=True)
     cut = time.monotonic()
-    for what, client in clients.items():
-        told = client.end(END_S)
-        assert told.get("error") == "ServerUnavailable", (what, told)
-        assert told["reason"] == "UNAVAILABLE"
-        assert time.monotonic() - cut < END_S
+    told = client.end(END_S)
+    assert told.get("error") == "ServerUnavailable", told
+    assert told["reason"] == "UNAVAILABLE"
     assert listed(far) == ["t"]
+    return f"ended after {time.monotonic() - cut:.1f} s"
 
 
-def test_a_download_survives_a_break_longer_than_its_patience(far: FarServer) -> None:
-    """The connection is given up; the download goes on at its row on another one."""
+def ask_when_the_network_is_gone(far: FarServer, _: str) -> str:
+    """A small call ends in time, too."""
+    assert Client(far, "upload", "t", near=True).end(60).get("ok")
+    client = Client(far, "ask", "t", timeout_s=SHORT_TIMEOUT_S)
+    client.read_until("ready")
+    far.network.become(is_down=True)
+    cut = time.monotonic()
+    client.go_on()
+    told = client.end(END_S)
+    assert told["reason"] in ("DEADLINE", "UNAVAILABLE"), told
+    return f"ended after {time.monotonic() - cut:.1f} s"
+
+
+def lose_patience_and_go_on(far: FarServer, _: str) -> str:
+    """A break longer than a client's patience: its download goes on at its row on another
+    connection."""
     assert Client(far, "upload", "t", near=True).end(60).get("ok")
     far.network.become(delay=0.005, rate=4e6)
     client = Client(far, "download", "t", timeout_s=2.0)
@@ -224,18 +212,61 @@ def test_a_download_survives_a_break_longer_than_its_patience(far: FarServer) ->
     told = client.end(60)
     assert told.get("ok"), told
     assert metrics(far)["DoGet CANCELLED"] >= 1
+    return f"{told['seconds']:.1f} s"
 
 
-def test_a_small_call_ends_in_time_when_the_network_is_gone(far: FarServer) -> None:
+def pause(far: FarServer, _: str) -> str:
+    """A reader that pauses for longer than it would wait for a silent server is not cut off, and
+    holds nobody."""
     assert Client(far, "upload", "t", near=True).end(60).get("ok")
-    client = Client(far, "ask", "t", timeout_s=SHORT_TIMEOUT_S)
-    client.read_until("ready")
-    far.network.become(is_down=True)
-    asked = time.monotonic()
+    far.network.become(delay=0.005, rate=4e6)
+    client = Client(far, "pause", "t", timeout_s=SHORT_TIMEOUT_S)
+    client.read_until("got")
+    paused = time.monotonic()
+    story = Client(far, "story", "near", near=True).end(END_S)
+    assert story.get("ok"), story
+    time.sleep(max(0.0, paused + 2 * SHORT_TIMEOUT_S - time.monotonic()))
     client.go_on()
-    told = client.end(END_S)
-    assert told["reason"] in ("DEADLINE", "UNAVAILABLE"), told
-    assert time.monotonic() - asked < END_S
+    told = client.end(60)
+    assert told.get("ok"), told
+    # The download was not broken off and begun again.
+    assert metrics(far)["DoGet CANCELLED"] == 0
+    return f"a story beside it: {story['seconds']:.1f} s"
+
+
+SCENARIOS: dict[str, tuple[Callable[[FarServer, str], str], str]] = {
+    **{f"story over a wire: {wire}": (tell_story, wire) for wire in WIRES},
+    **{f"break in the middle: {what}": (go_through_a_break, what) for what in KINDS},
+    **{f"cut off for good: {what}": (be_cut_off, what) for what in KINDS},
+    "small call when the network is gone": (ask_when_the_network_is_gone, ""),
+    "break longer than the patience": (lose_patience_and_go_on, ""),
+    "pause": (pause, ""),
+}
+
+
+@pytest.fixture(scope="module")
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[str]]]:
+    """The chosen scenarios, all begun at once, as they mostly wait; each on a wire of its own."""
+
+    def run(name: str) -> str:
+        work, what = SCENARIOS[name]
+        with far_server(tmp_path_factory.mktemp("far")) as far:
+            return work(far, what)
+
+    chosen = [
+        item.callspec.params["scenario"]
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and item.originalname == test_scenario.__name__
+    ]
+    with ThreadPoolExecutor(len(chosen)) as pool:
+        yield {name: pool.submit(run, name) for name in chosen}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_scenario(scenario: str, running: dict[str, Future[str]], report: Report) -> None:
+    report(running[scenario].result())
 
 
 def held(far: FarServer) -> dict[str, float]:
@@ -271,21 +302,3 @@ def test_clients_that_are_cut_off_leave_nothing_on_the_server(
     assert held(far) == before
     assert listed(far) == ["t"]
     assert list((far.data_dir / ".remote-arrow" / "tmp").iterdir()) == []
-
-
-def test_a_reader_that_pauses_is_not_cut_off_and_holds_nobody(far: FarServer) -> None:
-    """It pauses for longer than it would wait for a silent server."""
-    assert Client(far, "upload", "t", near=True).end(60).get("ok")
-    far.network.become(delay=0.005, rate=4e6)
-    client = Client(far, "pause", "t", timeout_s=2.0)
-    client.read_until("got")
-    paused = time.monotonic()
-    told = Client(far, "story", "near", near=True).end(20)
-    assert told.get("ok"), told
-    assert told["seconds"] < 5
-    time.sleep(max(0.0, paused + 5 - time.monotonic()))
-    client.go_on()
-    told = client.end(60)
-    assert told.get("ok"), told
-    # The download was not broken off and begun again.
-    assert metrics(far)["DoGet CANCELLED"] == 0
