@@ -135,23 +135,29 @@ def test_no_server_is_unavailable() -> None:
     assert away.value.retryable
 
 
+@pytest.fixture
+def forgetful(tmp_path: Path) -> Iterator[Server]:
+    """A server that keeps one version of each table."""
+    made = Server("--keep-versions", "1", data_dir=tmp_path / "few", log_path=tmp_path / "log")
+    yield made
+    made.stop()
+
+
 def test_upload_whose_version_others_have_left_behind_is_no_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    forgetful: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others write between the acknowledgement and the question for the handle."""
-    server = Server("--keep-versions", "1", data_dir=tmp_path / "few", log_path=tmp_path / "log")
     upload = table.upload
 
     def upload_and_be_overtaken(*arguments: Any, **options: Any) -> dict[str, Any]:
         about = upload(*arguments, **options)
-        with ra.connect(server.uri) as other, monkeypatch.context() as patch:
+        with ra.connect(forgetful.uri) as other, monkeypatch.context() as patch:
             patch.setattr(table, "upload", upload)
             other.upload(pa.table({"n": [2]}), "t", if_exists="append")
         return about
 
-    with ra.connect(server.uri) as con:
+    with ra.connect(forgetful.uri) as con:
         monkeypatch.setattr(table, "upload", upload_and_be_overtaken)
         handle = con.upload(pa.table({"n": [1]}), "t", if_exists="append")
         assert handle.version == 2
         assert handle.to_table()["n"].to_pylist() == [1, 2]
-    server.stop()
