@@ -44,6 +44,7 @@ struct ra_call {
     bool is_half_closed;  // by the client
     bool has_message;     // one came: methods without streams_in take no second
     bool has_sent_headers;
+    bool has_sent_data;     // at least framed
     bool is_data_deferred;  // nghttp2 has our data source and waits for a resume
     bool wants_output;
     bool wants_room;

@@ -109,6 +109,7 @@ int ra_call_frame_data(ra_call *call, const uint8_t *frame_header, size_t bytes,
     ra_out_push(&connection->out, header);
     ra_out_move_frame(&call->out, &connection->out, bytes);
     connection->n_sending -= call->out.bytes == 0;
+    call->has_sent_data = true;
     return 0;
 }
 

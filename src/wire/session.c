@@ -134,7 +134,9 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
             on_window_update(connection, frame);
             break;
         case NGHTTP2_RST_STREAM:
-            if (is_unanswered(call))
+            // Whoever looks at the first rows of many tables may leave so as often as it asks; one
+            // that does not read soon has none framed.
+            if (is_unanswered(call) && !(call && call->has_sent_data))
                 ra_connection_count_reset(connection);
             break;
         default:

@@ -251,6 +251,39 @@ static void resets_after_the_answer_are_normal(void **state) {
     client_free(c);
 }
 
+// As of a client that looks at the first rows of many tables.
+static void resets_after_the_first_data_are_normal(void **state) {
+    (void)state;
+    client *c = open_client();
+    for (int i = 0; i < 600 && !c->is_eof; i++) {
+        int32_t id = client_send(c, "/t.T/Download", "100000000 1000000");
+        client_wait_data(c, id, 1);
+        nghttp2_submit_rst_stream(c->session, 0, id, NGHTTP2_CANCEL);
+        client_turn(c, 0);
+    }
+    client_run(c, 50);
+    assert_false(c->got_goaway);
+    assert_false(c->is_eof);
+    client_free(c);
+}
+
+// One that does not read has no DATA framed beyond what the connection may queue.
+static void resets_of_downloads_that_nobody_reads_are_shed(void **state) {
+    (void)state;
+    client *c = open_client();
+    for (int i = 0; i < 2000; i++) {
+        int32_t id = client_send(c, "/t.T/Download", "100000000 1000000");
+        client_flush(c);
+        usleep(100);
+        nghttp2_submit_rst_stream(c->session, 0, id, NGHTTP2_CANCEL);
+        client_flush(c);
+    }
+    client_run(c, 5000);
+    assert_true(c->is_eof);
+    client_free(c);
+    assert_others_are_served();
+}
+
 static void too_many_streams_are_refused_from_the_first_byte(void **state) {
     (void)state;
     client *c = open_client();
@@ -424,6 +457,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(rapid_resets_are_shed, start, stop),
         cmocka_unit_test_setup_teardown(resets_that_the_client_provokes_are_shed, start, stop),
         cmocka_unit_test_setup_teardown(resets_after_the_answer_are_normal, start, stop),
+        cmocka_unit_test_setup_teardown(resets_after_the_first_data_are_normal, start, stop),
+        cmocka_unit_test_setup_teardown(resets_of_downloads_that_nobody_reads_are_shed, start,
+                                        stop),
         cmocka_unit_test_setup_teardown(too_many_streams_are_refused_from_the_first_byte, start,
                                         stop),
         cmocka_unit_test_setup_teardown(oversized_header_lists_are_refused, start, stop),
