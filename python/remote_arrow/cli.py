@@ -17,7 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from remote_arrow import completion, interrupts, output, top
+from remote_arrow import completion, interrupts, top
 from remote_arrow.connection import Connection, connect
 from remote_arrow.errors import (
     FlightNotFound,
@@ -27,7 +27,8 @@ from remote_arrow.errors import (
     Unauthenticated,
 )
 from remote_arrow.interrupts import INTERRUPTED
-from remote_arrow.output import FORMATS, SUFFIXES, cell, new_file, table_lines, to_json, write
+from remote_arrow.new_file import new_file, remove_unfinished
+from remote_arrow.output import FORMATS, SUFFIXES, cell, table_lines, to_json, write
 from remote_arrow.progress import watched, watching
 from remote_arrow.serve import find_server
 from remote_arrow.sources import SourceOptions
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except KeyboardInterrupt:
-        output.remove_unfinished()
+        remove_unfinished()
         return INTERRUPTED
     except _Usage as error:
         parser.error(str(error))
@@ -138,7 +139,7 @@ def _get(asked: argparse.Namespace) -> None:
         watcher = stack.enter_context(watching(False if is_seen else None))
         n_rows = ds.num_rows if asked.limit is None else min(asked.limit, ds.num_rows)
         batches = watched(_first_rows(ds.iter_batches(columns), n_rows), n_rows, watcher)
-        file = sys.stdout.buffer if is_stdout else stack.enter_context(new_file(Path(asked.output)))
+        file = sys.stdout.buffer if is_stdout else stack.enter_context(new_file(asked.output))
         write(schema, batches, format_, file, is_file=not is_stdout)
 
 

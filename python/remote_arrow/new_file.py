@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+_unfinished: set[Path] = set()
+
 
 @contextmanager
 def new_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
@@ -22,9 +24,17 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             yield file
         return
     part = target.with_name(f".{target.name[:200]}.{uuid.uuid4().hex}.part")
+    _unfinished.add(part)
     try:
         with part.open("xb") as file:
             yield file
         part.replace(target)
     finally:
+        part.unlink(missing_ok=True)
+        _unfinished.discard(part)
+
+
+def remove_unfinished() -> None:
+    """Removes what was begun; for whoever ends the process without an end of the blocks."""
+    for part in list(_unfinished):
         part.unlink(missing_ok=True)

@@ -11,10 +11,8 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from decimal import Decimal
 from itertools import islice
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -38,31 +36,6 @@ _MIN_CELL = 6
 _GAP = "  "
 _MEASURED_ROWS = 1000  # of a long table: they set the widths
 _ROW_GROUP_BYTES = 32 << 20  # of a Parquet file, in memory until it is written
-_unfinished: set[Path] = set()
-
-
-@contextmanager
-def new_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that is there whole or stays as it was; devices and pipes are written directly."""
-    target = path.resolve()
-    if target.exists() and not target.is_file():
-        with target.open("wb") as file:
-            yield file
-        return
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    _unfinished.add(part)
-    try:
-        with part.open("xb") as file:
-            yield file
-        part.replace(target)
-    finally:
-        remove_unfinished()
-
-
-def remove_unfinished() -> None:
-    """Removes what new_file has begun; for whoever ends the process in between."""
-    while _unfinished:
-        _unfinished.pop().unlink(missing_ok=True)
 
 
 def write(
