@@ -1,4 +1,4 @@
-"""RemoteDataset: one client's view of the Flights of a server, over plain Arrow Flight."""
+"""RemoteDataset: one client's view of the Flights of a server, each result a table at once."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import pyarrow.flight as flight
 import pyarrow.parquet
 
 from remote_arrow.arguments import MAX_JSON_ITEMS, array_argument
-from remote_arrow.calls import Calls
 from remote_arrow.closing import Closing
-from remote_arrow.sources import Source
-from remote_arrow.upload import IfExists, put
+from remote_arrow.connection import Connection
+from remote_arrow.table import RemoteTable
+from remote_arrow.upload import IfExists, upload
 
 if TYPE_CHECKING:
     import pandas
@@ -61,18 +61,18 @@ class FlightSummary:
         )
 
 
-def _read_source(source: Source) -> tuple[pa.Table, str | None]:
-    """The table that a source holds, and the name under which to upload it (None: unnamed)."""
-    if isinstance(source, pa.Table):
-        return source, None
+def _table_of(source: Source) -> tuple[Any, str | None]:
+    """What to upload of a source, and under which name (None: unnamed). The types of a CSV file
+    come from all of its rows; a folder of Parquet files is one table.
+    """
     if not isinstance(source, str | os.PathLike):
-        return pa.Table.from_pandas(source), None
+        return source, None
     path = Path(source)
     suffix = path.suffix.lower()
     if suffix == ".csv":
         return pyarrow.csv.read_csv(path), path.name
     if suffix in (".parquet", ".pq"):
-        return pyarrow.parquet.read_table(path), path.name
+        return pyarrow.parquet.read_table(path) if path.is_dir() else path, path.name
     raise ValueError(f"cannot read {str(path)!r}: neither .csv nor .parquet")
 
 
@@ -114,12 +114,12 @@ class RemoteDataset(Closing):
         if_exists: IfExists = "reuse",
     ) -> None:
         uri = hostname if "://" in hostname else f"grpc://{hostname}"
-        self._calls = Calls(uri, timeout_s=None, token=None)
-        self._client = self._calls.client
+        self._connection = Connection(uri, None, None)
+        self._calls = self._connection._calls
         self._id: int | None = None
         if source is not None:
-            table, name = _read_source(source)
-            self._id = self._upload(table, name, if_exists)
+            table, name = _table_of(source)
+            self._id = upload(self._calls, table, name, if_exists)["id"]
 
     def __repr__(self) -> str:
         state = "not connected" if self._id is None else f"Flight {self._id}"
@@ -127,7 +127,7 @@ class RemoteDataset(Closing):
 
     def close(self) -> None:
         """Closes the connection; Flights stay on the server."""
-        self._client.close()
+        self._connection.close()
 
     @property
     def id(self) -> int:
@@ -143,11 +143,13 @@ class RemoteDataset(Closing):
 
     def list_flights(self) -> list[FlightSummary]:
         """All Flights of the server; the position in the list is the id."""
-        return [FlightSummary.of(info) for info in self._client.list_flights()]
+        calls = self._calls
+        infos = calls.read(lambda: list(calls.client.list_flights(b"", calls.options())))
+        return [FlightSummary.of(info) for info in infos]
 
     def inspect(self, flight_id: int) -> FlightSummary:
         """What the server knows of a Flight. KeyError when there is none."""
-        return FlightSummary.of(self._client.get_flight_info(self._descriptor(flight_id)))
+        return FlightSummary.of(self._calls.info(self._descriptor(flight_id)))
 
     def fetch(self) -> pa.Table:
         """Downloads the Flight that this dataset is connected to, its newest version."""
@@ -158,12 +160,16 @@ class RemoteDataset(Closing):
         if isinstance(body, Mapping):
             body = json.dumps(body)
         data = body.encode() if isinstance(body, str) else body
-        results = self._client.do_action(flight.Action(name, data))
+        calls = self._calls
+        with calls.translated():
+            results = list(calls.client.do_action(flight.Action(name, data), calls.options()))
         return [result.body.to_pybytes().decode() for result in results]
 
     def list_actions(self) -> dict[str, str]:
         """Names of the server's actions, each with its description."""
-        return {action.type: action.description for action in self._client.list_actions()}
+        calls = self._calls
+        actions = calls.read(lambda: list(calls.client.list_actions(calls.options())))
+        return {action.type: action.description for action in actions}
 
     def take(self, indices: Sequence[int | None] | pa.Array | pa.ChunkedArray) -> pa.Table:
         """The rows at the given positions, in that order; None gives a row of nulls."""
@@ -231,9 +237,6 @@ class RemoteDataset(Closing):
     def _descriptor(flight_id: int) -> flight.FlightDescriptor:
         return flight.FlightDescriptor.for_path(f"#{flight_id}")
 
-    def _upload(self, table: pa.Table, name: str | None, if_exists: IfExists) -> int:
-        return put(self._calls, Source(table.schema, table.to_reader()), name, if_exists)["id"]
-
     def _call_with_array(self, method: str, key: str, array: object, **others: object) -> pa.Table:
         """Runs a method with an array argument, a long one sent as Arrow data instead of text."""
         if not hasattr(array, "__len__") or len(array) <= MAX_JSON_ITEMS:
@@ -248,7 +251,4 @@ class RemoteDataset(Closing):
         return self._download(flight.FlightDescriptor.for_command(command))
 
     def _download(self, descriptor: flight.FlightDescriptor) -> pa.Table:
-        info = self._client.get_flight_info(descriptor)
-        table = self._client.do_get(info.endpoints[0].ticket).read_all()
-        is_combined = json.loads(info.app_metadata).get("combined", False)
-        return table.combine_chunks() if is_combined else table
+        return RemoteTable(self._calls, self._calls.info(descriptor)).to_table()
