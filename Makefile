@@ -226,7 +226,7 @@ wheel: build .venv/.done
 
 .PHONY: test-wheel
 test-wheel: wheel
-	RA_WHEEL=$(CURDIR)/$(WHEELS) $(PYTEST) python/tests/test_wheel.py
+	RA_WHEEL=$(abspath $(WHEELS)) $(PYTEST) python/tests/test_wheel.py
 
 OPERATIONS ?= 100000
 .PHONY: soak

@@ -181,6 +181,9 @@ def _of_csv(stream: pa.NativeFile, options: SourceOptions) -> Source:
         for key in ("read_options", "parse_options", "convert_options")
         if key in options
     }
+    if "schema" in options:  # not by a cast afterwards: 007 would be a number on its way to text
+        types = {field.name: field.type for field in options["schema"]}
+        given.setdefault("convert_options", pyarrow.csv.ConvertOptions(column_types=types))
     head = stream.read(_WHOLE_CSV_BYTES + 1)
     if len(head) <= _WHOLE_CSV_BYTES:
         table = pyarrow.csv.read_csv(pa.BufferReader(head), **given)
@@ -196,7 +199,7 @@ def _csv_batches(reader: pyarrow.csv.CSVStreamingReader) -> Iterator[pa.RecordBa
     except pa.ArrowInvalid as error:
         if "conversion error" not in str(error):
             raise
-        hint = "types come from its beginning: give convert_options=ConvertOptions(column_types=…)"
+        hint = "types come from its beginning: give schema= or ConvertOptions(column_types=…)"
         raise pa.ArrowInvalid(f"{error}; {hint}") from None
 
 

@@ -25,7 +25,7 @@ import pytest
 
 import remote_arrow as ra
 from remote_arrow.output import display_width, to_json
-from remote_arrow.top import parse_metrics, size
+from remote_arrow.top import Sample, parse_metrics, read_metrics, size
 from serving import Server
 from test_cli import PYTHON, Run, run, run_command, stored
 
@@ -235,15 +235,42 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
-def test_interrupted_download_leaves_no_file(server: Server, big: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -15)])
+def test_interrupted_download_leaves_no_file(
+    server: Server, big: int, tmp_path: Path, number: int, code: int
+) -> None:
     command = [sys.executable, "-m", "remote_arrow", "get", "big", "-o", str(tmp_path / "x.csv")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment(server.uri)) as process:
         assert process.stderr is not None
         wait_for(lambda: [p for p in tmp_path.glob(".x.csv.*") if p.stat().st_size])
+        process.send_signal(number)
+        assert process.stderr.read() == b""
+    assert process.returncode == code
+    assert list(tmp_path.glob("*x.csv*")) == []
+
+
+def test_interrupted_upload_leaves_nothing(server: Server, con: ra.Connection) -> None:
+    stream = pa.BufferOutputStream()
+    table = pa.table({"n": np.arange(1_000_000)})
+    with pa.ipc.new_stream(stream, table.schema) as writer:
+        writer.write_table(table)
+        unfinished = stream.tell()
+    command = [sys.executable, "-m", "remote_arrow", "put", "-", "--name", "t"]
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, env=environment(server.uri)) as process:
+        assert process.stdin is not None and process.stderr is not None
+        process.stdin.write(stream.getvalue()[:unfinished])
+        process.stdin.flush()
+        wait_for(lambda: metrics_of(server).started.get("DoPut"))
         process.send_signal(signal.SIGINT)
         assert process.stderr.read() == b""
     assert process.returncode == 130
-    assert list(tmp_path.glob("*x.csv*")) == []
+    wait_for(lambda: not metrics_of(server).values["calls_open"])
+    assert con.flights() == []
+
+
+def metrics_of(server: Server) -> Sample:
+    return read_metrics(server.uri, None, 10.0)
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.05, 0.3, 2.0])

@@ -205,6 +205,9 @@ def test_schema_is_what_columns_are_converted_to(con: ra.Connection, tmp_path: P
         got = con.upload(source, schema=schema)
         assert got.schema.remove_metadata() == schema
         assert got.to_table().equals(T.cast(schema))
+    text = tmp_path / "t.csv"
+    text.write_text("a,b\n1,007\n")
+    assert con.upload(text, schema=schema).to_table()["b"].to_pylist() == ["007"]
     assert con.upload(iter(()), schema=schema).shape == (0, 2)
     with pytest.raises(ValueError, match="schema="):
         con.upload(iter(()))

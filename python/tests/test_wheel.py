@@ -82,6 +82,15 @@ def test_five_lines_upload_sort_and_show(installed: Path) -> None:
     assert told == f"[{rows}] ['rides', None]\n"
 
 
+def test_wheel_for_any_platform_is_the_client(installed: Path, tmp_path: Path) -> None:
+    (pure,) = Path(WHEELS or "").glob("remote_arrow-*-py3-none-any.whl")
+    pip = [installed / "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    subprocess.run([*pip, "--target", tmp_path, pure], check=True)
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from remote_arrow import *; serve()"
+    ended = subprocess.run([installed / "python", "-Ic", code], capture_output=True, text=True)
+    assert "FileNotFoundError: no remote-arrow-server" in ended.stderr
+
+
 def test_tutorial_runs_from_the_wheel_alone(installed: Path, tmp_path: Path) -> None:
     run_bare(installed / "python", "-c", TUTORIAL, installed / "remote-arrow", tmp_path)
 
