@@ -8,7 +8,7 @@ import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict, cast
 
 import pyarrow as pa
 
@@ -60,7 +60,7 @@ def open_source(source: Any, options: SourceOptions) -> Iterator[Source]:
         elif isinstance(source, io.IOBase | pa.NativeFile):
             from remote_arrow import files
 
-            opened = stack.enter_context(files.open_stream(source, options))
+            opened = stack.enter_context(files.open_stream(cast(BinaryIO, source), options))
         elif hasattr(source, "iloc"):  # pandas: its index and metadata travel only this way
             opened = _of_table(pa.Table.from_pandas(source, schema=schema))
         elif _is_dataset(source):
@@ -111,7 +111,7 @@ def _of_dataset(source: Any) -> Source:
     # With threads the scanner runs ahead of whoever reads, by a gigabyte.
     how: dict[str, Any] = {"use_threads": False, "batch_readahead": 0, "fragment_readahead": 0}
     if getattr(getattr(source, "format", None), "default_extname", "") == "parquet":
-        buffered = {"use_buffered_stream": True, "buffer_size": 1 << 20, "pre_buffer": False}
+        buffered = {"use_buffered_stream": True, "buffer_size": 256 << 10, "pre_buffer": False}
         how["fragment_scan_options"] = ParquetFragmentScanOptions(**buffered)
     reader = source.scanner(batch_size=64 * 1024, **how).to_reader()
     return Source(reader.schema, reader)
