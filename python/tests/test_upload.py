@@ -283,11 +283,26 @@ def test_parquet_file_larger_than_the_memory_it_needs(
     assert path.stat().st_size > 2 * MEMORY_LIMIT
     # A Dataset holds a row group: that is how pyarrow scans.
     for kind in ("path", "dataset") if group_rows < n_rows else ("path",):
-        command = [sys.executable, "-c", UPLOADS, server.uri, str(path), kind]
-        environment = {**os.environ, "PYTHONPATH": str(PYTHON)}
-        told = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
-        rows, peak = map(int, told.stdout.split())
-        assert rows == n_rows and peak < MEMORY_LIMIT, (kind, peak >> 20)
+        assert_little_memory(server, path, kind, n_rows)
+
+
+def assert_little_memory(server: Server, path: Path, kind: str, n_rows: int) -> None:
+    command = [sys.executable, "-c", UPLOADS, server.uri, str(path), kind]
+    environment = {**os.environ, "PYTHONPATH": str(PYTHON)}
+    told = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    rows, peak = map(int, told.stdout.split())
+    assert rows == n_rows and peak < MEMORY_LIMIT, (kind, peak >> 20)
+
+
+def test_csv_file_larger_than_the_memory_it_needs(server: Server, tmp_path: Path) -> None:
+    line = b"123456789,0.123456789,some words in a string\n"
+    path = tmp_path / "big.csv"
+    with path.open("wb") as file:
+        file.write(b"a,b,c\n")
+        for _ in range(600):
+            file.write(line * 20_000)
+    assert path.stat().st_size > 2 * MEMORY_LIMIT
+    assert_little_memory(server, path, "path", 12_000_000)
 
 
 def test_wide_values_are_read_few_at_a_time(con: ra.Connection, tmp_path: Path) -> None:
