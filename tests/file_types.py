@@ -105,3 +105,14 @@ def comes_back_as(kind: pa.DataType, back: pa.DataType, decoded: bool = False) -
         and len(within) == len(seen)
         and all(comes_back_as(child, other, decoded) for child, other in zip(within, seen))
     )
+
+
+def unique_keys(table: pa.Table) -> pa.Table:
+    """The table with maps in which no key comes twice: Parquet's writer refuses those."""
+    columns = []
+    for column in table.columns:
+        if pa.types.is_map(column.type):
+            rows = [row and list(dict(row).items()) for row in column.to_pylist()]
+            column = pa.chunked_array([pa.array(rows, column.type)])
+        columns.append(column)
+    return pa.Table.from_arrays(columns, schema=table.schema)

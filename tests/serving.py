@@ -217,3 +217,14 @@ def assert_one_clear_line(log: str, *words: str) -> None:
     assert len(lines) == 1, log
     for word in words:
         assert word in lines[0]
+
+
+def wait_for_worker(server: Server) -> Path:
+    """The folder in /proc of the worker that the server has started."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        for children in Path(f"/proc/{server.pid}/task").glob("*/children"):
+            for pid in children.read_text().split():
+                return Path("/proc") / pid
+        time.sleep(0.001)
+    raise AssertionError("no worker was started")

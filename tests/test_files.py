@@ -19,8 +19,8 @@ import pyarrow.flight as flight
 import pyarrow.parquet as pq
 import pytest
 
-from file_types import comes_back_as, fate_of
-from serving import Server
+from file_types import comes_back_as, fate_of, unique_keys
+from serving import Server, wait_for_worker
 from zoo import ALL_TYPES, all_tables, table_of
 
 OPTIONS = flight.FlightCallOptions(timeout=60)
@@ -54,17 +54,6 @@ def test_parquet_of_many_rows(own_server: Server) -> None:
     size = path.stat().st_size
     assert answer == {"file": "x.parquet", "format": "parquet", "rows": 100_000, "bytes": size}
     assert files_of(own_server) == [path]
-
-
-def unique_keys(table: pa.Table) -> pa.Table:
-    """The table with maps in which no key comes twice: Parquet's writer refuses those."""
-    columns = []
-    for column in table.columns:
-        if pa.types.is_map(column.type):
-            rows = [row and list(dict(row).items()) for row in column.to_pylist()]
-            column = pa.chunked_array([pa.array(rows, column.type)])
-        columns.append(column)
-    return pa.Table.from_arrays(columns, schema=table.schema)
 
 
 @pytest.mark.parametrize("kind", ALL_TYPES, ids=str)
@@ -222,23 +211,11 @@ def test_hostile_names(own_server: Server, file: str) -> None:
     assert files_of(own_server) == []
 
 
-def worker_of(server: Server) -> Path:
-    """The folder in /proc of the worker that the server has started; waits for it."""
-    assert server.process is not None
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        for children in Path(f"/proc/{server.process.pid}/task").glob("*/children"):
-            for pid in children.read_text().split():
-                return Path("/proc") / pid
-        time.sleep(0.001)
-    pytest.fail("no worker was started")
-
-
 def test_a_killed_worker_is_a_clear_error(own_server: Server) -> None:
     table = pa.table({"s": [str(i) * 20 for i in range(2_000_000)]})
     with ThreadPoolExecutor() as pool:
         job = pool.submit(export, own_server, table, file="x.parquet")
-        os.kill(int(worker_of(own_server).name), signal.SIGKILL)
+        os.kill(int(wait_for_worker(own_server).name), signal.SIGKILL)
         with pytest.raises(flight.FlightUnavailableError, match="worker was ended"):
             job.result()
     assert files_of(own_server) == []
@@ -249,7 +226,7 @@ def test_a_worker_has_given_up_its_rights(own_server: Server) -> None:
     table = pa.table({"s": [str(i) * 20 for i in range(2_000_000)]})
     with ThreadPoolExecutor() as pool:
         job = pool.submit(export, own_server, table, file="x.parquet")
-        worker = worker_of(own_server)
+        worker = wait_for_worker(own_server)
         until = time.monotonic() + 20
         status = ""
         while "Seccomp:\t2" not in status and time.monotonic() < until:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.csv as csv
 import pyarrow.flight as flight
+import pyarrow.parquet as pq
 import pytest
 
-from serving import Server
-from zoo import all_tables
+from file_types import children, fate_of, unique_keys
+from serving import Server, wait_for_worker
+from zoo import ALL_TYPES, all_tables, table_of
 
 OPTIONS = flight.FlightCallOptions(timeout=60)
 LONG_AGO = 1_600_000_000
@@ -194,6 +198,178 @@ def test_a_bad_arrow_file_is_one_line(own_server: Server, data: bytes) -> None:
     assert own_server.log.count("file 'x.arrow'") == 1
     assert names(own_server) == ["y"]
     assert list((own_server.data_dir / ".remote-arrow" / "tmp").iterdir()) == []
+
+
+def export_all(server: Server, table: pa.Table, path: Path) -> None:
+    """Exports a table and moves the file elsewhere, as something long finished."""
+    with server.client() as client:
+        put_it = flight.FlightDescriptor.for_path("t")
+        writer, _ = client.do_put(put_it, table.schema, OPTIONS)
+        with writer:
+            writer.write_table(table)
+        body = b'{"name": "t", "file": "t.parquet"}'
+        list(client.do_action(flight.Action("export", body), OPTIONS))
+    put(server.data_dir / "t.parquet", path)
+
+
+def kept_whole(kind: pa.DataType) -> bool:
+    """Whether a column comes back from one of our Parquet files as it was, type included."""
+    within = children(kind)
+    if pa.types.is_run_end_encoded(kind) or fate_of(kind).parquet != "kept":
+        return False
+    if any(pa.types.is_dictionary(child) for child in within):
+        return False
+    return all(kept_whole(child) for child in within)
+
+
+def test_our_parquet_comes_back_as_it_was(make_server: Callable[..., Server]) -> None:
+    kinds = [kind for kind in ALL_TYPES if kept_whole(kind)]
+    assert len(kinds) > 60
+    columns = [unique_keys(table_of(kind, rows=4000)).select(["v"]) for kind in kinds]
+    fields = [table.schema.field(0).with_name(f"c{i}") for i, table in enumerate(columns)]
+    schema = pa.schema(fields, {"of": "all"})
+    n = 2000
+    chunks = [
+        next(chunk for chunk in column["v"].chunks if len(chunk) >= n).slice(0, n)
+        for column in columns
+    ]
+    table = pa.Table.from_arrays(chunks, schema=schema)
+    first, second = make_server(), make_server()
+    export_all(first, table, second.data_dir / "x.parquet")
+    wait_for_log(second, "'x.parquet' is Flight 0")
+    back = read(second, "x")
+    back.validate(full=True)
+    assert back.schema.equals(schema, check_metadata=True)
+    for name in schema.names:
+        assert repr(back[name].to_pylist()) == repr(table[name].to_pylist()), schema.field(name)
+
+
+def test_parquet_of_pyarrow(make_server: Callable[..., Server], data_dir: Path) -> None:
+    tables = {}
+    for i, kind in enumerate(ALL_TYPES):
+        if kind == pa.list_(pa.int8(), 0):
+            continue  # pyarrow cannot read its own file
+        table, part = unique_keys(table_of(kind, rows=400)), data_dir / f".{i}"
+        try:
+            pq.write_table(table, part)
+        except (pa.ArrowException, OSError):
+            continue
+        put(part, data_dir / f"t{i}.parquet")
+        tables[f"t{i}"] = table
+    assert len(tables) > 75
+    server = make_server(data_dir=data_dir)
+    wait_for_log(server, "import: file", len(tables))
+    there = names(server)
+    for name, table in tables.items():
+        kind = table.schema.field("v").type
+        if name not in there:
+            assert fate_of(kind).parquet == "lossy", kind
+            assert f"'{name}.parquet' was not imported: column " in server.log
+            continue
+        back = read(server, name)
+        assert repr(back.to_pydict()) == repr(table.to_pydict())
+        if kept_whole(kind):
+            assert back.schema.equals(table.schema, check_metadata=True)
+
+
+def test_parquet_without_an_arrow_schema(own_server: Server) -> None:
+    table = pa.table(
+        {
+            "i": pa.array([1, None], pa.uint16()),
+            "b": [True, None],
+            "when": pa.array([1, 2], pa.timestamp("us", "UTC")),
+            "list": [[1.5], []],
+        }
+    )
+    part = own_server.data_dir / ".part"
+    pq.write_table(table, part, store_schema=False)
+    put(part, own_server.data_dir / "x.parquet")
+    wait_for_log(own_server, "'x.parquet' is Flight 0")
+    assert read(own_server, "x").equals(table)
+
+
+def test_csv(own_server: Server) -> None:
+    text = b"i,f,s,b,d,t\n1,1.5,abc,true,2020-01-01,2020-01-01 10:00:00\n2,,'x,false,,\n"
+    put_bytes(own_server.data_dir / "x.csv", text)
+    wait_for_log(own_server, "'x.csv' is Flight 0, version 1: 2 rows")
+    kinds = [pa.int64(), pa.float64(), pa.string(), pa.bool_(), pa.date32(), pa.timestamp("us")]
+    back = read(own_server, "x")
+    assert back.schema == pa.schema(list(zip("ifsbdt", kinds)))
+    assert back["s"].to_pylist() == ["abc", "'x"]
+
+
+PARQUET = pa.BufferOutputStream()
+pq.write_table(pa.table({"i": range(1000), "s": ["abc"] * 1000}), PARQUET)
+PARQUET_BYTES = PARQUET.getvalue().to_pybytes()
+BAD_OTHERS = {
+    "empty.parquet": b"",
+    "noise.parquet": b"PAR1" + os.urandom(5000) + b"PAR1",
+    "half.parquet": PARQUET_BYTES[: len(PARQUET_BYTES) // 2],
+    "text.parquet": b"not a Parquet file at all",
+    "empty.csv": b"",
+    "noise.csv": b"\x00\xff\xfe" * 1000,
+}
+
+
+def test_bad_files_are_one_line_each(own_server: Server) -> None:
+    for name, data in BAD_OTHERS.items():
+        put_bytes(own_server.data_dir / name, data)
+    wait_for_log(own_server, "was not imported", len(BAD_OTHERS))
+    own_server.restart()
+    two_scans(own_server)
+    for name in BAD_OTHERS:
+        assert own_server.log.count(f"'{name}'") == 1
+    assert names(own_server) == []
+
+
+def test_damaged_parquet_never_hurts_the_server(own_server: Server) -> None:
+    rng = random.Random(7)
+    for i in range(40):
+        data = bytearray(PARQUET_BYTES)
+        for _ in range(rng.randrange(1, 5)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        put_bytes(own_server.data_dir / f"x{i}.parquet", bytes(data))
+    wait_for_log(own_server, "import: file", 40)
+    assert own_server.is_running
+
+
+@pytest.fixture
+def large_csv(data_dir: Path) -> Path:
+    rows = pa.table({"i": range(1_500_000), "s": ["some text of a row"] * 1_500_000})
+    part = data_dir / ".part"
+    csv.write_csv(rows, part)
+    put(part, data_dir / "x.csv")
+    return data_dir
+
+
+def test_an_import_holds_nobody_up(make_server: Callable[..., Server], large_csv: Path) -> None:
+    started = time.monotonic()
+    server = make_server(data_dir=large_csv)
+    assert time.monotonic() - started < 3
+    took = []
+    with server.client() as client:
+        while "'x.csv' is Flight" not in server.log:
+            before = time.monotonic()
+            list(client.do_action(flight.Action("server-info", b""), OPTIONS))
+            took.append(time.monotonic() - before)
+            assert time.monotonic() - started < 60
+    assert len(took) > 20
+    assert sorted(took)[int(len(took) * 0.99)] < 0.5
+    assert server.log.count("'x.csv' is Flight 0, version 1: 1500000 rows") == 1
+
+
+def test_a_server_that_stops_gives_an_import_up(
+    make_server: Callable[..., Server], large_csv: Path
+) -> None:
+    server = make_server(data_dir=large_csv)
+    worker = wait_for_worker(server)
+    before = time.monotonic()
+    server.stop()
+    assert time.monotonic() - before < 5
+    assert not worker.exists()
+    server.start()
+    wait_for_log(server, "'x.csv' is Flight 0, version 1: 1500000 rows")
+    assert list((large_csv / ".remote-arrow" / "tmp").iterdir()) == []
 
 
 def test_what_is_left_alone(make_server: Callable[..., Server], data_dir: Path) -> None:

@@ -91,6 +91,8 @@ static int check_unchanged(const ra_import *import, ra_error *err) {
 static int import_rows(const ra_import *import, ra_import_result *out, ra_error *err) {
     ra_content *content;
     RA_TRY(ra_name_check(stem_of(import->name), err));
+    if (import->mark.bytes == 0)
+        RA_FAIL(err, INVALID_ARGUMENT, "the file is empty");
     RA_TRY(ra_store_check_disk(import->store, import->mark.bytes, err));
     RA_TRY(import->format == RA_FORMAT_ARROW ? ra_import_arrow(import, &content, err)
                                              : ra_import_by_worker(import, &content, err));

@@ -35,4 +35,11 @@ struct ArrowArray {
 RA_MUST int ra_c_schema(const ra_schema *schema, struct ArrowSchema *out, ra_error *err);
 RA_MUST int ra_c_array(ra_batch *batch, struct ArrowArray *out, ra_error *err);
 
+// The schema, or the rows, of a struct array that DuckDB gave. NOT_IMPLEMENTED naming a column of a
+// type that is not in Arrow, OUT_OF_MEMORY.
+RA_MUST int ra_c_read_schema(const struct ArrowSchema *from, ra_schema **out, ra_error *err);
+// Takes the array, in any case, which is released with the batch.
+RA_MUST int ra_c_read_batch(struct ArrowArray *from, ra_schema *schema, ra_batch **out,
+                            ra_error *err);
+
 #endif

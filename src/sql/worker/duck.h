@@ -8,6 +8,9 @@
 #define RA_DUCK_FUNCTIONS(X)              \
     X(duckdb_bind_add_result_column)      \
     X(duckdb_bind_set_error)              \
+    X(duckdb_column_count)                \
+    X(duckdb_column_logical_type)         \
+    X(duckdb_column_name)                 \
     X(duckdb_connect)                     \
     X(duckdb_create_config)               \
     X(duckdb_create_table_function)       \
@@ -16,6 +19,18 @@
     X(duckdb_data_chunk_get_size)         \
     X(duckdb_data_chunk_get_vector)       \
     X(duckdb_data_chunk_set_size)         \
+    X(duckdb_data_chunk_to_arrow)         \
+    X(duckdb_destroy_arrow_options)       \
+    X(duckdb_destroy_prepare)             \
+    X(duckdb_execute_prepared_streaming)  \
+    X(duckdb_fetch_chunk)                 \
+    X(duckdb_free)                        \
+    X(duckdb_prepare)                     \
+    X(duckdb_prepare_error)               \
+    X(duckdb_result_get_arrow_options)    \
+    X(duckdb_row_count)                   \
+    X(duckdb_to_arrow_schema)             \
+    X(duckdb_value_varchar)               \
     X(duckdb_destroy_config)              \
     X(duckdb_destroy_data_chunk)          \
     X(duckdb_destroy_error_data)          \

@@ -1,8 +1,8 @@
 // Between server and worker: the descriptors that a worker inherits, and what it answers.
 //
-// The arguments are how many bytes DuckDB may use, what to do ("write"), and the format ("parquet",
-// "csv"). The table comes as an Arrow IPC stream; the answer is one ra_sql_answer, then the end of
-// the pipe.
+// The arguments are how many bytes DuckDB may use, what to do ("write", "read"), and the format
+// ("parquet", "csv"). The table is an Arrow IPC stream, from the server or to it; the answer is one
+// ra_sql_answer, then the end of the pipe.
 #ifndef RA_SQL_WORKER_PROTOCOL_H
 #define RA_SQL_WORKER_PROTOCOL_H
 

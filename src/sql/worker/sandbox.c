@@ -68,14 +68,15 @@ static int limit(__rlimit_resource_t resource, rlim_t most, ra_error *err) {
 }
 
 // A kernel without Landlock leaves open to seccomp and to DuckDB's own allowed_paths.
-static int allow_one_file(int file_fd, ra_error *err) {
+static int allow_one_file(int file_fd, bool writes, ra_error *err) {
     struct landlock_ruleset_attr handled = {.handled_access_fs =
                                                 (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1};
     int rules = (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof handled, 0);
     if (rules < 0 && (errno == ENOSYS || errno == EOPNOTSUPP))
         return 0;
     struct landlock_path_beneath_attr file = {
-        .allowed_access = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE,
+        .allowed_access =
+            LANDLOCK_ACCESS_FS_READ_FILE | (writes ? LANDLOCK_ACCESS_FS_WRITE_FILE : 0u),
         .parent_fd = file_fd};
     if (rules < 0 ||
         syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &file, 0) != 0 ||
@@ -107,13 +108,13 @@ static int check_one_thread(ra_error *err) {
     return 0;
 }
 
-int ra_sandbox_enter(int file_fd, int64_t memory_bytes, ra_error *err) {
+int ra_sandbox_enter(int file_fd, bool writes, int64_t memory_bytes, ra_error *err) {
     RA_TRY(check_one_thread(err));
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         RA_FAIL(err, UNAVAILABLE, "the SQL worker cannot give up its rights: %s", strerror(errno));
     RA_TRY(limit(RLIMIT_DATA, (rlim_t)(memory_bytes + extra_bytes), err));
     RA_TRY(limit(RLIMIT_CPU, CPU_SECONDS, err));
     RA_TRY(limit(RLIMIT_CORE, 0, err));
-    RA_TRY(allow_one_file(file_fd, err));
+    RA_TRY(allow_one_file(file_fd, writes, err));
     return deny_calls(err);
 }

@@ -4,6 +4,7 @@
 
 #include "arrow/access.h"
 #include "arrow/join.h"
+#include "sql/worker/null_rows.h"
 
 enum { DAY_MS = 86400000, MAX_DECIMAL128_DIGITS = 38 };
 
@@ -174,26 +175,6 @@ static int convert_values(const target *t, const ra_array *from, ra_array *to, r
     return 0;
 }
 
-// One null row of the type of `like`, whose zeros stand for nothing.
-static int make_null(ra_batch *batch, const ra_array *like, ra_array *out, int64_t length,
-                     ra_error *err) {
-    RA_TRY(ra_array_init(batch, out, like->field, length, like->of_dictionary, err));
-    if (length == 0 || out->layout == RA_LAYOUT_NULL)
-        return 0;
-    uint8_t *zeros;
-    int64_t bytes = (length + 1) * (out->byte_width + RA_VIEW_BYTES);
-    RA_TRY(ra_batch_alloc(batch, bytes, &zeros, err));
-    out->validity = out->buffers[0] = out->buffers[1] = (ra_span){zeros, bytes};
-    out->null_count = length;
-    bool is_struct = out->layout == RA_LAYOUT_STRUCT;
-    if (!is_struct && out->layout != RA_LAYOUT_FIXED_LIST)
-        return 0;
-    int64_t n = is_struct ? length : length * out->field->list_size;
-    for (int i = 0; i < out->n_children; i++)
-        RA_TRY(make_null(batch, &like->children[i], &out->children[i], n, err));
-    return 0;
-}
-
 static int join(const target *t, const ra_array *like, const ra_run_list *runs, ra_array *out,
                 ra_error *err) {
     RA_TRY(ra_array_init(t->batch, out, like->field, runs->n_rows, like->of_dictionary, err));
@@ -203,7 +184,7 @@ static int join(const target *t, const ra_array *like, const ra_run_list *runs, 
 static int add_indexed_rows(const target *t, const ra_array *from, ra_array *null,
                             ra_run_list *runs, ra_error *err) {
     if (from->null_count > 0)
-        RA_TRY(make_null(t->batch, from->dictionary, null, 1, err));
+        RA_TRY(ra_array_make_null(t->batch, from->dictionary, null, 1, err));
     for (int64_t i = 0; i < from->length; i++) {
         bool is_valid = ra_array_is_valid(from, i);
         RA_TRY(ra_run_list_add(runs, is_valid ? from->dictionary : null,
