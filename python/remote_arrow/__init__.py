@@ -8,7 +8,10 @@ top = ds.sort_by([("fare", "descending")]).slice(0, 10)   # two Flights, nothing
 top.to_table()
 """
 
-from remote_arrow import interrupts  # noqa: F401 - first: it sees to Ctrl-C while the rest loads
+from remote_arrow import (
+    aio,
+    interrupts,  # noqa: F401 - first: it sees to Ctrl-C while the rest loads
+)
 from remote_arrow.connection import Connection, connect
 from remote_arrow.errors import (
     Cancelled,
@@ -47,6 +50,7 @@ __all__ = [
     "Scratch",
     "ServerUnavailable",
     "Unauthenticated",
+    "aio",
     "connect",
     "options",
     "serve",

@@ -84,7 +84,6 @@ class Source:
         limit: int | None = None,
         indices: Any = None,
         more: Sequence[Step] = (),
-        calls: Calls | None = None,
     ) -> Download:
         """A download of rows `offset` to `offset + limit` of the given columns, of the rows at
         `indices` if those are given, after the steps `more`.
@@ -102,5 +101,10 @@ class Source:
             rows = {"slice": {"offset": offset + row, "length": length}}
             return flight.Ticket(self._command([*steps, rows], publish=False))
 
-        may_be_long = is_long([*self._steps, *steps], self.total_bytes)
-        return Download(calls or self._calls, ticket_at, may_be_long)
+        n_bytes = self.total_bytes
+        return Download(
+            self._calls,
+            ticket_at,
+            is_long=is_long([*self._steps, *steps], n_bytes),
+            is_large=limit is None and not 0 <= n_bytes < LONG_RUN_BYTES,
+        )

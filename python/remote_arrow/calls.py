@@ -24,7 +24,8 @@ DEFAULT_TIMEOUT_S = 30.0
 _ATTEMPTS = 6
 _FIRST_PAUSE_S = 0.1
 _SILENCE_S = 30.0  # that ends a connection when there is no timeout
-_GRPC_THREADS = ("event_engine", "grpc_global_tim", "lifeguard")
+_GRPC_THREADS = ("event_engine", "grpc_global_tim", "grpc_shutdown", "lifeguard")
+_TASKS = Path("/proc/self/task")
 _GRPC_END_S = 1.0  # they end some milliseconds after the last client
 T = TypeVar("T")
 
@@ -118,24 +119,30 @@ class _Line:
 
     @staticmethod
     def before_fork() -> None:
+        before = set(_TASKS.glob("*"))
         for line in list(_Line.all):
             line.drop()
         deadline = time.monotonic() + _GRPC_END_S
-        while not (is_idle := not _grpc_runs()) and time.monotonic() < deadline:
+        while (is_used := _grpc_runs(before)) and time.monotonic() < deadline:
             time.sleep(0.001)
-        _Line.is_forked_in_use = not is_idle
+        _Line.is_forked_in_use = is_used
 
     @staticmethod
     def after_fork_in_parent() -> None:
         _Line.is_forked_in_use = False
 
 
-def _grpc_runs() -> bool:
-    """Whether threads of gRPC are there, whoever uses it; off Linux nobody knows."""
-    for task in Path("/proc/self/task").glob("*/comm"):
-        with suppress(OSError):  # it has just ended
-            if task.read_text().rstrip() in _GRPC_THREADS:
-                return True
+def _grpc_runs(before: set[Path]) -> bool:
+    """Whether threads of gRPC are there, whoever uses it, or new ones that have no name yet. Off
+    Linux nobody knows.
+    """
+    for task in _TASKS.glob("*"):
+        try:
+            name = (task / "comm").read_text().rstrip()
+        except OSError:  # it has just ended, and may have started another before
+            return True
+        if name in _GRPC_THREADS or task not in before:
+            return True
     return False
 
 

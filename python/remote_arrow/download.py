@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.flight as flight
 
 from remote_arrow.calls import Calls, Exchange
-from remote_arrow.waiting import cancellable, interruptible, is_given_up_by_others
+from remote_arrow.waiting import cancellable, interruptible
 
 _MAX_BREAKS = 5  # of a download that brings no batch in between
 
@@ -16,15 +16,22 @@ _MAX_BREAKS = 5  # of a download that brings no batch in between
 class Download:
     """Batches of one read. `ticket_at(row)` tells what to ask for to begin at a row.
 
-    `is_long`: the server computes before it sends, which Ctrl-C may end.
+    `is_long`: the server computes before it sends; `is_large`: there is much to send. Ctrl-C ends
+    both at once; of others it is seen when a batch has come.
     """
 
     def __init__(
-        self, calls: Calls, ticket_at: Callable[[int], flight.Ticket], is_long: bool
+        self,
+        calls: Calls,
+        ticket_at: Callable[[int], flight.Ticket],
+        *,
+        is_long: bool,
+        is_large: bool,
     ) -> None:
         self._calls = calls
         self._ticket_at = ticket_at
-        self._is_long = is_long or is_given_up_by_others()
+        self._is_long = is_long
+        self._is_large = is_large
         self._n_seen = 0
         self._schema: pa.Schema = None  # known with the first answer
 
@@ -45,7 +52,11 @@ class Download:
 
     def table(self) -> pa.Table:
         """All batches as a table."""
-        batches = list(self.batches())
+
+        def read() -> list[pa.RecordBatch]:
+            return list(self.batches())
+
+        batches = interruptible(read) if self._is_large else read()
         return pa.Table.from_batches(batches, self._schema)
 
     def _batches(self) -> Iterator[pa.RecordBatch]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from typing import TypeVar
@@ -44,11 +44,6 @@ class Cancel:
 _current: ContextVar[Cancel | None] = ContextVar("remote_arrow_cancel", default=None)
 
 
-def is_given_up_by_others() -> bool:
-    """Whether this code runs under a Cancel."""
-    return _current.get() is not None
-
-
 @contextmanager
 def cancelled_by(cancel: Cancel) -> Iterator[None]:
     """Work inside, and in threads that take over this context, is ended by `cancel`."""
@@ -73,15 +68,12 @@ def cancellable(cancel: Callable[[], object]) -> Iterator[None]:
         current._remove(cancel)
 
 
-def interruptible(work: Callable[[], T]) -> T:
-    """Runs work whose `cancellable` calls Ctrl-C ends at once, which no call into gRPC lets it.
-
-    In the main thread only, where Python handles signals; elsewhere it just runs.
+def started(work: Callable[[], T], cancel: Cancel) -> Future[T]:
+    """Work that begins in a thread, whose calls are ended by `cancel`. A call that cannot be ended
+    does not keep the process from ending.
     """
-    if threading.current_thread() is not threading.main_thread() or is_given_up_by_others():
-        return work()
     future: Future[T] = Future()
-    cancel = Cancel()
+    future.set_running_or_notify_cancel()
 
     def run() -> None:
         try:
@@ -91,11 +83,22 @@ def interruptible(work: Callable[[], T]) -> T:
 
     with cancelled_by(cancel):
         context = copy_context()
-    thread = threading.Thread(target=context.run, args=(run,), daemon=True)
-    thread.start()
+    threading.Thread(target=context.run, args=(run,), daemon=True).start()
+    return future
+
+
+def interruptible(work: Callable[[], T]) -> T:
+    """Runs work whose `cancellable` calls Ctrl-C ends at once, which no call into gRPC lets it.
+
+    In the main thread only, where Python handles signals; elsewhere it just runs.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    cancel = Cancel()
+    future = started(work, cancel)
     try:
         return future.result()
     except KeyboardInterrupt:
         cancel.request()
-        thread.join(_END_TIMEOUT_S)
+        wait([future], _END_TIMEOUT_S)
         raise
