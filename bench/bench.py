@@ -737,6 +737,57 @@ def small_calls_beside_a_crowd(bench: Bench) -> Iterator[Row]:
         yield Row("beside", f"p99 of {name}, ms", text, "", [p99], None)
 
 
+@case("P1")
+def handles_beside_bare_calls(bench: Bench) -> Iterator[Row]:
+    """Calls of the Python package against the same calls by pyarrow.flight alone."""
+    bare = bench.ours.client
+    with connect(bench.server.uri) as con:
+        ds = con.upload(pa.table({"n": range(1000)}), "P1")
+
+        def command(**others: object) -> bytes:
+            step = {"slice": {"offset": 0, "length": 10}}
+            return json.dumps({"from": ds._from, "do": [step], **others}).encode()
+
+        def bare_run() -> flight.FlightInfo:
+            return bare.get_flight_info(flight.FlightDescriptor.for_command(command()))
+
+        def bare_read() -> pa.Table:
+            return bare.do_get(flight.Ticket(command(publish=False))).read_all()
+
+        calls: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+            "a method of a handle": (lambda: ds.slice(0, 10), bare_run),
+            "a read of 10 rows": (lambda: ds.to_table(limit=10), bare_read),
+        }
+        n = SMALL_CALLS // ROUNDS
+        for name, (ours, peer) in calls.items():
+            turns = Turns.of(
+                ROUNDS,
+                lambda ours=ours: statistics.median(call_times(ours, n)),
+                lambda peer=peer: statistics.median(call_times(peer, n)),
+            )
+            texts = [millis(statistics.median(times)) for times in (turns.ours, turns.peer)]
+            yield Row("P1", f"p50 of {name} / bare", *texts, turns.shares(), at_most(1.2, 1.3))
+        bench.ours.action("delete", name="P1")
+
+
+@case("P2")
+def to_table_beside_read_all(bench: Bench) -> Iterator[Row]:
+    """A whole table by its handle against DoGet and read_all by pyarrow.flight alone."""
+    batches = random_batches(2_097_152, TABLE_BYTES * 8 // 5)
+    total = sum(batch.nbytes for batch in batches)
+    with connect(bench.server.uri) as con:
+        ds = con.upload(pa.RecordBatchReader.from_batches(batches[0].schema, batches), "P2")
+        ticket = bench.ours.info(by_name("P2")).endpoints[0].ticket
+        turns = Turns.of(
+            ROUNDS,
+            lambda: timed(ds.to_table),
+            lambda: timed(lambda: read_all(bench.ours.client, ticket)),
+        )
+        bench.ours.action("delete", name="P2")
+    texts = rate(total, turns.ours), rate(total, turns.peer)
+    yield Row("P2", "to_table / bare read_all", *texts, turns.speedups(), at_least(1, 0.95))
+
+
 def describe_machine() -> str:
     """Kernel, congestion control, versions: what the figures depend on."""
     control = Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()

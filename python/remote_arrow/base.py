@@ -101,10 +101,5 @@ class Source:
             rows = {"slice": {"offset": offset + row, "length": length}}
             return flight.Ticket(self._command([*steps, rows], publish=False))
 
-        n_bytes = self.total_bytes
-        return Download(
-            self._calls,
-            ticket_at,
-            is_long=is_long([*self._steps, *steps], n_bytes),
-            is_large=limit is None and not 0 <= n_bytes < LONG_RUN_BYTES,
-        )
+        may_be_long = is_long([*self._steps, *steps], self.total_bytes)
+        return Download(self._calls, ticket_at, may_be_long)

@@ -21,7 +21,7 @@ from serving import Server
 
 PYTHON = Path(__file__).resolve().parent.parent
 T = pa.table({"a": [3, 1, None]})
-N_LONG = 12_000_000  # rows that take a second or more to sort
+N_LONG = 6_000_000  # rows that take a second or more to sort
 SHORT_S = 1.0  # in which a call that was given up ends, sorting would take much longer
 
 
@@ -170,9 +170,6 @@ def test_ctrl_c_ends_a_read_on_the_server(server: Server, long: ra.RemoteTable) 
     assert "code=CANCELLED" in ended(server, "DoGet")[0]
 
 
-def test_ctrl_c_ends_a_read_of_a_server_that_hangs(server: Server, long: ra.RemoteTable) -> None:
-    code = f"import os, signal; os.kill({server.pid}, signal.SIGSTOP); ds.to_table()"
-    try:
-        assert interrupted(server, code, 0.4) < 5 + SHORT_S
-    finally:
-        os.kill(server.pid, signal.SIGCONT)
+def test_ctrl_c_ends_whole_reads(server: Server, long: ra.RemoteTable) -> None:
+    assert interrupted(server, "while True: ds.to_table()", 0.4) < SHORT_S
+    assert ended(server, "DoGet")
