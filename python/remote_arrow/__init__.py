@@ -8,10 +8,9 @@ top = ds.sort_by([("fare", "descending")]).slice(0, 10)   # two Flights, nothing
 top.to_table()
 """
 
-from remote_arrow import (
-    aio,
-    interrupts,  # noqa: F401 - first: it sees to Ctrl-C while the rest loads
-)
+from typing import TYPE_CHECKING, Any
+
+import remote_arrow.interrupts  # noqa: F401 - first: it sees to Ctrl-C while the rest loads
 from remote_arrow.connection import Connection, connect
 from remote_arrow.errors import (
     Cancelled,
@@ -31,6 +30,9 @@ from remote_arrow.progress import Progress
 from remote_arrow.scratch import Scratch
 from remote_arrow.serve import LocalServer, serve
 from remote_arrow.table import RemoteTable
+
+if TYPE_CHECKING:
+    from remote_arrow import aio
 
 __all__ = [
     "Cancelled",
@@ -55,3 +57,12 @@ __all__ = [
     "options",
     "serve",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`aio` is loaded when it is first asked for: asyncio takes time and memory."""
+    if name == "aio":
+        from importlib import import_module
+
+        return import_module("remote_arrow.aio")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -24,6 +24,7 @@ DEFAULT_TIMEOUT_S = 30.0
 _ATTEMPTS = 6
 _FIRST_PAUSE_S = 0.1
 _SILENCE_S = 30.0  # that ends a connection when there is no timeout
+_LONG_ACTIONS = ("equals", "export", "save")
 _GRPC_THREADS = ("event_engine", "grpc_global_tim", "grpc_shutdown", "lifeguard")
 _TASKS = Path("/proc/self/task")
 _GRPC_END_S = 1.0  # they end some milliseconds after the last client
@@ -180,6 +181,11 @@ class Exchange(Closing):
 _by_url: weakref.WeakValueDictionary[str, Calls] = weakref.WeakValueDictionary()
 
 
+def remember(calls: Calls) -> None:
+    """From now on handles that are unpickled use this connection, if they are of its server."""
+    _by_url[calls.url] = calls
+
+
 def calls_of(url: str) -> Calls:
     """The calls of an open connection of this process to `url`, else of a new one, whose token is
     that of the environment.
@@ -187,6 +193,7 @@ def calls_of(url: str) -> Calls:
     calls = _by_url.get(url)
     if calls is None or calls.is_closed:
         calls = Calls(url, DEFAULT_TIMEOUT_S, os.environ.get("REMOTE_ARROW_TOKEN"))
+        remember(calls)
     return calls
 
 
@@ -211,8 +218,6 @@ class Calls:
         if caller is not None:
             self._headers.append((b"remote-arrow-client", caller.encode()))
         self._set_options()
-        if caller is None:
-            _by_url[url] = self
 
     def _set_options(self) -> None:
         self._bounded = flight.FlightCallOptions(timeout=self.timeout_s, headers=self._headers)
@@ -294,10 +299,14 @@ class Calls:
         return "\n".join(self._run_action(name, body))
 
     def _run_action(self, name: str, body: str) -> list[str]:
-        with self.translated():
-            sent = flight.Action(name, body.encode())
-            results = list(self.client.do_action(sent, self.options()))
-        return [result.body.to_pybytes().decode() for result in results]
+        sent = flight.Action(name, body.encode())
+
+        def run() -> list[str]:
+            with self.translated():
+                results = list(self.client.do_action(sent, self.options()))
+            return [result.body.to_pybytes().decode() for result in results]
+
+        return interruptible(run) if name in _LONG_ACTIONS else run()
 
     def info(self, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
         """The FlightInfo of a descriptor; a command is run first."""

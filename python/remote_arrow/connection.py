@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import pyarrow.flight as flight
 
-from remote_arrow.calls import Calls
+from remote_arrow.calls import Calls, remember
 from remote_arrow.closing import Closing
 from remote_arrow.errors import FlightNotFound
 from remote_arrow.progress import Watcher
 from remote_arrow.sources import SourceOptions
 from remote_arrow.table import RemoteTable, uploaded
 from remote_arrow.upload import IfExists
+from remote_arrow.waiting import interruptible
 
 if TYPE_CHECKING:
     from remote_arrow.scratch import Scratch
@@ -37,6 +38,7 @@ def connect(
     url = url or os.environ.get("REMOTE_ARROW_URL") or _DEFAULT_URL
     con = Connection(url if "://" in url else f"grpc://{url}", timeout, token)
     con.server_info()
+    remember(con._calls)
     return con
 
 
@@ -119,8 +121,14 @@ class Connection(Closing):
         body = {"name": name} | ({} if after is None else {"after": after})
         sent = flight.Action("watch", json.dumps(body).encode())
         with self._calls.translated():
-            for result in self._calls.client.do_action(sent, self._calls.options(bounded=False)):
-                yield json.loads(result.body.to_pybytes())
+            results = self._calls.client.do_action(sent, self._calls.options(bounded=False))
+
+        def wait_for_next() -> Any:
+            with self._calls.translated():
+                return next(results, None)
+
+        while (result := interruptible(wait_for_next)) is not None:
+            yield json.loads(result.body.to_pybytes())
 
     def upload(
         self,

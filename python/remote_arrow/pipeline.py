@@ -54,6 +54,11 @@ class Planned(RemoteTable):
         """Number of rows; the steps are run for it."""
         return sum(batch.num_rows for batch in self._download([]).batches())
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all columns; the steps are run for it."""
+        return sum(batch.nbytes for batch in self._download().batches())
+
     def __repr__(self) -> str:
         names = ", ".join(name for step in self._steps for name in step)
         return f"<Planned on #{self._from['id']} @{self._from['version']}: {names}>"

@@ -21,13 +21,14 @@ class Cancel:
         self._cancels: list[Callable[[], object]] = []
         self._requested = False
 
-    def request(self) -> None:
-        """Ends the calls that run, and those that begin from now on."""
+    def request(self) -> bool:
+        """Ends the calls that run, and those that begin from now on. Whether any ran."""
         with self._lock:
             self._requested = True
             cancels = list(self._cancels)
         for cancel in cancels:
             cancel()
+        return bool(cancels)
 
     def _add(self, cancel: Callable[[], object]) -> None:
         with self._lock:
@@ -88,7 +89,8 @@ def started(work: Callable[[], T], cancel: Cancel) -> Future[T]:
 
 
 def interruptible(work: Callable[[], T]) -> T:
-    """Runs work whose `cancellable` calls Ctrl-C ends at once, which no call into gRPC lets it.
+    """Runs work that Ctrl-C ends at once, which no call into gRPC lets it: `cancellable` calls end
+    on the server too, of others nobody waits for the end.
 
     In the main thread only, where Python handles signals; elsewhere it just runs.
     """
@@ -99,6 +101,6 @@ def interruptible(work: Callable[[], T]) -> T:
     try:
         return future.result()
     except KeyboardInterrupt:
-        cancel.request()
-        wait([future], _END_TIMEOUT_S)
+        if cancel.request():
+            wait([future], _END_TIMEOUT_S)
         raise

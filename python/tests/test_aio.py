@@ -173,3 +173,8 @@ def test_ctrl_c_ends_a_read_on_the_server(server: Server, long: ra.RemoteTable) 
 def test_ctrl_c_ends_whole_reads(server: Server, long: ra.RemoteTable) -> None:
     assert interrupted(server, "while True: ds.to_table()", 0.4) < SHORT_S
     assert ended(server, "DoGet")
+
+
+def test_ctrl_c_ends_what_cannot_be_cancelled(server: Server, long: ra.RemoteTable) -> None:
+    watching = "for event in ra.connect(sys.argv[1]).watch('none such'): pass"
+    assert interrupted(server, watching, 0.4) < SHORT_S
