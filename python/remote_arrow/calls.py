@@ -5,12 +5,10 @@ from __future__ import annotations
 import copy
 import json
 import os
-import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -18,6 +16,7 @@ import pyarrow.flight as flight
 
 from remote_arrow.closing import Closing
 from remote_arrow.errors import translate
+from remote_arrow.line import Line, Told
 from remote_arrow.waiting import cancellable, interruptible
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -25,129 +24,7 @@ _ATTEMPTS = 6
 _FIRST_PAUSE_S = 0.1
 _SILENCE_S = 30.0  # that ends a connection when there is no timeout
 _LONG_ACTIONS = ("equals", "export", "save")
-_GRPC_THREADS = ("event_engine", "grpc_global_tim", "grpc_shutdown", "lifeguard")
-_TASKS = Path("/proc/self/task")
-_GRPC_END_S = 1.0  # they end some milliseconds after the last client
 T = TypeVar("T")
-
-
-class _Told(threading.local):
-    """Trailers of this thread's last call: what became of the Flight, and what was wrong."""
-
-    def __init__(self) -> None:
-        self.flight: dict[str, Any] = {}
-        self.error: dict[str, Any] = {}
-
-
-class _Call(flight.ClientMiddleware):
-    def __init__(self, told: _Told) -> None:
-        super().__init__()
-        self._told = told
-
-    def received_headers(self, headers: Mapping[str, Sequence[str | bytes]]) -> None:
-        for value in headers.get("remote-arrow-flight", ()):
-            self._told.flight = json.loads(value)
-        for value in headers.get("remote-arrow-error", ()):
-            self._told.error = json.loads(value)
-
-
-class _Watch(flight.ClientMiddlewareFactory):
-    def __init__(self, told: _Told) -> None:
-        super().__init__()
-        self._told = told
-
-    def start_call(self, info: flight.CallInfo) -> flight.ClientMiddleware:
-        return _Call(self._told)
-
-
-def _keepalive(silence_s: float) -> list[tuple[str, int]]:
-    """Channel options by which a call ends with UNAVAILABLE when the server's machine is silent.
-
-    gRPC asks it after half of the time and waits for the other half. Without that a download whose
-    server is cut off would wait for ever.
-    """
-    half_ms = max(500, int(silence_s * 500))
-    return [
-        ("grpc.keepalive_time_ms", half_ms),
-        ("grpc.keepalive_timeout_ms", half_ms),
-        ("grpc.http2.max_pings_without_data", 0),
-    ]
-
-
-class _Line:
-    """The Flight client of a process; a child process after a fork gets its own.
-
-    gRPC does not work in a child that was forked while its parent used it. So no client is kept
-    over a fork: the parent's next call connects again, in a millisecond. A child that was forked
-    in the middle of a call or an open read would wait for ever; there a call raises.
-    """
-
-    all: weakref.WeakSet[_Line] = weakref.WeakSet()
-    is_forked_in_use = False
-
-    def __init__(self, url: str, told: _Told, silence_s: float) -> None:
-        self._url = url
-        self._told = told
-        self._silence_s = silence_s
-        self._client: flight.FlightClient | None = None
-        self.is_closed = False
-        _Line.all.add(self)
-
-    @property
-    def client(self) -> flight.FlightClient:
-        if self._client is not None:
-            return self._client
-        if self.is_closed:
-            raise pa.ArrowInvalid(f"the connection to {self._url} is closed")
-        if _Line.is_forked_in_use:
-            raise RuntimeError("this process was forked during a call or an open read: use spawn")
-        client = flight.FlightClient(
-            self._url,
-            middleware=[_Watch(self._told)],
-            generic_options=_keepalive(self._silence_s),
-        )
-        self._client = client
-        return client
-
-    def drop(self) -> None:
-        self._client = None
-
-    def close(self) -> None:
-        self.is_closed = True
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
-
-    @staticmethod
-    def before_fork() -> None:
-        before = set(_TASKS.glob("*"))
-        for line in list(_Line.all):
-            line.drop()
-        deadline = time.monotonic() + _GRPC_END_S
-        while (is_used := _grpc_runs(before)) and time.monotonic() < deadline:
-            time.sleep(0.001)
-        _Line.is_forked_in_use = is_used
-
-    @staticmethod
-    def after_fork_in_parent() -> None:
-        _Line.is_forked_in_use = False
-
-
-def _grpc_runs(before: set[Path]) -> bool:
-    """Whether threads of gRPC are there, whoever uses it, or new ones that have no name yet. Off
-    Linux nobody knows.
-    """
-    for task in _TASKS.glob("*"):
-        try:
-            name = (task / "comm").read_text().rstrip()
-        except OSError:  # it has just ended, and may have started another before
-            return True
-        if name in _GRPC_THREADS or task not in before:
-            return True
-    return False
-
-
-os.register_at_fork(before=_Line.before_fork, after_in_parent=_Line.after_fork_in_parent)
 
 
 class Exchange(Closing):
@@ -209,8 +86,8 @@ class Calls:
         self, url: str, timeout_s: float | None, token: str | None, caller: str | None = None
     ) -> None:
         self.url = url
-        self.told = _Told()
-        self._line = _Line(url, self.told, _SILENCE_S if timeout_s is None else timeout_s)
+        self.told = Told()
+        self._line = Line(url, self.told, _SILENCE_S if timeout_s is None else timeout_s)
         self._headers = [(b"authorization", f"Bearer {token}".encode())] if token else []
         self.timeout_s = timeout_s
         self._stream_timeout_s: float | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from remote_arrow.arguments import row_range, slice_arguments
+from remote_arrow.arguments import column_argument, row_range, slice_arguments
 from remote_arrow.base import Source
 from remote_arrow.download import at_most
 from remote_arrow.errors import DownloadTooLarge
@@ -81,7 +81,7 @@ class LocalAttributes(Source):
 
     def field(self, i: int | str) -> pa.Field:
         """A field by name or position. KeyError, IndexError."""
-        return self._without_rows.field(i)
+        return self.schema.field(i)
 
     def column(self, i: int | str) -> pa.ChunkedArray:
         """A column by name or position, downloaded. KeyError, IndexError.
@@ -89,11 +89,7 @@ class LocalAttributes(Source):
         >>> ds.column("zone").to_pylist()
         ['A', 'B', 'A']
         """
-        self._without_rows.column(i)  # raises what a local table raises
-        if isinstance(i, str | bytes):
-            position = self.schema.get_field_index(i)
-        else:
-            position = i % self.num_columns
+        position = self._position(i)
         self._check_implicit("column", self._column_bytes(position), "to_table(columns)")
         return self._download([position]).table().column(0)
 
@@ -117,9 +113,14 @@ class LocalAttributes(Source):
 
     def to_string(self, *, show_metadata: bool = False, preview_cols: int = 0) -> str:
         """Schema, and values of the first `preview_cols` columns, as pyarrow writes them."""
-        table = self._implicit("to_string", "to_table()") if preview_cols else self._without_rows
-        text: str = table.to_string(show_metadata=show_metadata, preview_cols=preview_cols)
-        return text
+        if preview_cols:
+            table = self._implicit("to_string", "to_table()")
+            text: str = table.to_string(show_metadata=show_metadata, preview_cols=preview_cols)
+            return text
+        schema = self.schema.to_string(
+            show_field_metadata=show_metadata, show_schema_metadata=show_metadata
+        )
+        return f"pyarrow.Table\n{schema}"
 
     def __len__(self) -> int:
         return self.num_rows
@@ -141,9 +142,18 @@ class LocalAttributes(Source):
         """The rows at the given positions."""
         raise NotImplementedError
 
-    @functools.cached_property
-    def _without_rows(self) -> pa.Table:
-        return self.schema.empty_table()
+    def _position(self, key: Any) -> int:
+        """The position of a column that is looked up as pyarrow does, with its errors."""
+        key = column_argument(key)
+        if isinstance(key, str):
+            positions = self.schema.get_all_field_indices(key)
+            if len(positions) == 1:
+                return int(positions[0])
+            times = f"exists {len(positions)} times" if positions else "does not exist"
+            raise KeyError(f'Field "{key}" {times} in schema')
+        if not -self.num_columns <= key < self.num_columns:
+            raise IndexError("index out of bounds")
+        return key % self.num_columns
 
     def _column_bytes(self, position: int) -> int:
         """Bytes of a column: exact if its type tells, else all that other columns leave."""

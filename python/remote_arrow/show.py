@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 _TIMEOUT_S = 0.5
 _N_ROWS = 10
 _MAX_COLUMNS = 20
+_CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # a terminal would obey them
 _MAX_CHARACTERS = 80  # of a value or a type
 
 
@@ -52,7 +54,7 @@ def _text(table: RemoteTable, title: str, rows: pa.Table) -> str:
     body = rows.to_string(preview_cols=_MAX_COLUMNS).partition("\n")[2]
     left = table.num_columns - rows.num_columns
     more = f"\n… {left} more columns" if left > 0 else ""
-    return f"<RemoteTable {title}>\n{body}{more}"
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", f"<RemoteTable {title}>\n{body}{more}")
 
 
 def _html(table: RemoteTable, title: str, rows: pa.Table) -> str:

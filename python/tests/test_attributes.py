@@ -13,6 +13,7 @@ import pytest
 
 import remote_arrow as ra
 from remote_arrow.not_yet import NOT_YET
+from zoo import all_tables
 
 PROTOCOLS = [
     "__array__",
@@ -62,7 +63,7 @@ def test_every_attribute_is_there_with_the_signature_of_pyarrow() -> None:
     for name in PUBLIC + PROTOCOLS:
         assert hasattr(ra.RemoteTable, name), name
     assert len(METHODS) > 35
-    for name in METHODS:
+    for name in [*METHODS, "__array__", "__arrow_c_stream__", "__dataframe__"]:
         local, remote = getattr(pa.Table, name), getattr(ra.RemoteTable, name)
         assert parameters(remote) == parameters(local), name
 
@@ -93,6 +94,24 @@ def test_what_gives_no_table_gives_that_very_thing(con: ra.Connection) -> None:
     assert ds.to_pandas(strings_to_categorical=True).equals(T.to_pandas())
     n_published = 3  # the upload, select, drop_null
     assert len(con.flights()) == n_published
+
+
+def test_values_of_every_type(con: ra.Connection, tmp_path: Path) -> None:
+    for name, make in all_tables().items():
+        table = make()
+        ds = con.upload(table)
+        assert ds.to_string() == table.to_string(), name
+        assert ds.field(0) == table.field(0) if table.num_columns else ds.shape[1] == 0, name
+        for i in range(min(table.num_columns, 3)):
+            same = pa.table({"c": ds[i]}), pa.table({"c": table[i]})
+            assert same[0].schema == same[1].schema and len(same[0]) == len(same[1]), name
+        sizes = [batch.num_rows for batch in ds.iter_batches(batch_size=1)]
+        assert sizes == [1] * table.num_rows, name
+        ds.write_arrow(tmp_path / "t.arrow")
+        written = pa.ipc.open_file(tmp_path / "t.arrow").read_all()
+        assert written.schema.equals(table.schema, check_metadata=True), name
+        assert written.num_rows == table.num_rows, name
+        assert "Error" not in repr(ds) and "<pre>" not in ds._repr_html_(), name
 
 
 def test_slices_of_rows_are_handles(con: ra.Connection) -> None:

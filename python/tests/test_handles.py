@@ -101,6 +101,20 @@ def test_fork_during_a_read_is_told_in_the_child(con: ra.Connection) -> None:
     assert exit_code_of_fork(con.upload(T)) == 3
 
 
+def test_fork_beside_other_users_of_grpc(con: ra.Connection, server: Server) -> None:
+    ds = con.upload(T)
+    other = server.client()
+    list(other.list_flights())
+    assert exit_code_of_fork(ds) == 7
+    started = time.monotonic()
+    assert exit_code_of_fork(ds) == 7  # nothing of ours to wait for
+    assert time.monotonic() - started < 0.5
+    assert ds == T
+    other.close()
+    del other
+    assert exit_code_of_fork(ds) == 3
+
+
 def test_handle_of_a_cleared_server_finds_no_other_table(con: ra.Connection) -> None:
     ds = con.upload(T, "t")
     stale = pickle.loads(pickle.dumps(ds))
@@ -230,7 +244,8 @@ def test_handles_show_name_shape_and_first_rows(con: ra.Connection) -> None:
     far = con.upload(pa.table({"t": pa.array([2**62], pa.timestamp("s"))}))
     assert "4611686018427387904" in far._repr_html_()
     assert len(repr(con.upload(T))) < 800
-    assert len(con.flights()) == 4
+    assert "\x1b" not in repr(con.upload(pa.table({"\x1b[31m": ["\x1b[31m"]})))
+    assert len(con.flights()) == 5
 
 
 def test_handles_show_themselves_without_a_server(con: ra.Connection, server: Server) -> None:
