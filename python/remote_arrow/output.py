@@ -18,7 +18,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.parquet
+
+from remote_arrow.parquet_writing import write_parquet
 
 FORMATS = ("arrow", "parquet", "csv", "json", "table")
 SUFFIXES = {
@@ -35,7 +36,6 @@ _MAX_CELL = 40  # columns of a terminal that a value takes
 _MIN_CELL = 6
 _GAP = "  "
 _MEASURED_ROWS = 1000  # of a long table: they set the widths
-_ROW_GROUP_BYTES = 32 << 20  # of a Parquet file, in memory until it is written
 
 
 def write(
@@ -54,9 +54,7 @@ def write(
             for batch in batches:
                 writer.write_batch(batch)
     elif format_ == "parquet":
-        with pyarrow.parquet.ParquetWriter(file, schema) as writer:
-            for group in _row_groups(batches):
-                writer.write_table(group)
+        write_parquet(file, schema, batches)
     elif format_ == "arrow":
         with (pa.ipc.new_file if is_file else pa.ipc.new_stream)(file, schema) as writer:
             for batch in batches:
@@ -69,19 +67,6 @@ def write(
         for line in table_lines(schema.names, rows):
             file.write(line.encode() + b"\n")
     file.flush()
-
-
-def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    group: list[pa.RecordBatch] = []
-    n_bytes = 0
-    for batch in batches:
-        group.append(batch)
-        n_bytes += batch.nbytes
-        if n_bytes >= _ROW_GROUP_BYTES:
-            yield pa.Table.from_batches(group)
-            group, n_bytes = [], 0
-    if group:
-        yield pa.Table.from_batches(group)
 
 
 def _json_lines(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[str]:

@@ -14,9 +14,7 @@ import pyarrow.parquet
 from remote_arrow.base import Source, Step
 from remote_arrow.download import of_size
 from remote_arrow.new_file import new_file
-
-_ROW_GROUP_BYTES = 64 << 20  # of Parquet files that are written here
-_ROW_GROUP_ROWS = 1 << 20
+from remote_arrow.parquet_writing import write_parquet
 
 
 class Reading(Source):
@@ -88,12 +86,8 @@ class Reading(Source):
         """
         download = self._download()
         schema = self.schema
-        with (
-            new_file(path) as file,
-            pyarrow.parquet.ParquetWriter(file, schema, **options) as writer,
-        ):
-            for table in _row_groups(download.batches()):
-                writer.write_table(table, row_group_size=_ROW_GROUP_ROWS)
+        with new_file(path) as file:
+            write_parquet(file, schema, download.batches(), **options)
 
     def write_csv(self, path: str | os.PathLike[str], **options: Any) -> None:
         """Downloads into a CSV file; `options` as of pyarrow.csv.WriteOptions."""
@@ -121,21 +115,6 @@ class Reading(Source):
         ):
             for batch in download.batches():
                 writer.write_batch(batch)
-
-
-def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """The batches in tables that make a row group each."""
-    parts: list[pa.RecordBatch] = []
-    n_bytes = n_rows = 0
-    for batch in batches:
-        parts.append(batch)
-        n_bytes += batch.nbytes
-        n_rows += batch.num_rows
-        if n_bytes >= _ROW_GROUP_BYTES or n_rows >= _ROW_GROUP_ROWS:
-            yield pa.Table.from_batches(parts)
-            parts, n_bytes, n_rows = [], 0, 0
-    if parts:
-        yield pa.Table.from_batches(parts)
 
 
 def _has_dictionary(kind: Any) -> bool:
