@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from remote_arrow.not_yet import not_yet
 
 MAX_JSON_ITEMS = 10_000  # a command may have 1 MiB of text
+_MAX_INLINE_BYTES = 32 << 20  # of Arrow data: with it, in base64, a command may have 64 MiB
 _MAX_INT64 = 2**63 - 1
 _ARRAY_PROTOCOLS = ("__array__", "__arrow_array__", "__arrow_c_array__", "__arrow_c_stream__")
 
@@ -23,12 +24,33 @@ def array_argument(values: Any) -> Any:
         plain = (int, bool, float, str, type(None))
         if all(type(value) in plain for value in values):
             return list(values)
-    column = values if isinstance(values, pa.ChunkedArray) else pa.array(values)
     stream = pa.BufferOutputStream()
-    table = pa.table({"": column})
+    table = pa.table({"": _column(values)})
     with pa.ipc.new_stream(stream, table.schema) as writer:
         writer.write_table(table)
     return {"arrow": base64.b64encode(stream.getvalue()).decode()}
+
+
+def _long_array_argument(values: Any) -> Any:
+    """An array argument; as a column what is too long for a command and must be streamed."""
+    if isinstance(values, list | tuple) and len(values) <= MAX_JSON_ITEMS:
+        return array_argument(values)
+    column = _column(values)
+    return column if column.nbytes > _MAX_INLINE_BYTES else array_argument(column)
+
+
+def _column(values: Any) -> pa.ChunkedArray:
+    if isinstance(values, pa.ChunkedArray):
+        return values
+    if hasattr(values, "__arrow_c_stream__"):  # polars, pandas
+        return pa.chunked_array(values)
+    array = pa.array(values)
+    return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
+
+
+def streamed(arguments: Mapping[str, Any]) -> pa.ChunkedArray | None:
+    """The argument that must be streamed, if there is one."""
+    return next((a for a in arguments.values() if isinstance(a, pa.ChunkedArray)), None)
 
 
 def indices_argument(indices: Any) -> Any:
@@ -37,14 +59,14 @@ def indices_argument(indices: Any) -> Any:
         raise TypeError("the positions of a take are an array, not an Expression")
     if not _is_array(indices):
         raise pa.ArrowNotImplementedError(f"take with {type(indices).__name__} for positions")
-    return array_argument(indices)
+    return _long_array_argument(indices)
 
 
 def mask_argument(mask: Any) -> Any:
     """The mask of a filter, one boolean a row."""
     if not _is_array(mask):
         raise pa.ArrowTypeError("Filter should be array-like")
-    return array_argument(mask)
+    return _long_array_argument(mask)
 
 
 def _is_array(values: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.flight as flight
 
-from remote_arrow.arguments import columns_argument, indices_argument
+from remote_arrow.arguments import columns_argument, indices_argument, streamed
 from remote_arrow.calls import Calls
 from remote_arrow.download import Download
 
@@ -34,6 +34,13 @@ _VIEWS = frozenset(
 def is_long(steps: Iterable[Step], n_bytes: int) -> bool:
     """Whether the server may compute for long: more than views, of many bytes or unknown (< 0)."""
     return not 0 <= n_bytes < LONG_RUN_BYTES and any(not _VIEWS.issuperset(step) for step in steps)
+
+
+def inline_step(method: str, arguments: Mapping[str, Any]) -> Step:
+    """A step whose arguments are part of the command. ValueError when they are too long."""
+    if streamed(arguments) is not None:
+        raise ValueError(f"too many values for a part of a chain: publish ds.{method}(…) by itself")
+    return {method: dict(arguments)}
 
 
 class Source:
@@ -92,7 +99,7 @@ class Source:
         if columns is not None:
             steps.append({"select": {"columns": columns_argument(columns)}})
         if indices is not None:
-            steps.append({"take": {"indices": indices_argument(indices)}})
+            steps.append(inline_step("take", {"indices": indices_argument(indices)}))
 
         def ticket_at(row: int) -> flight.Ticket:
             if not steps and offset + row == 0 and limit is None:

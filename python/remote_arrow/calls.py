@@ -23,6 +23,7 @@ DEFAULT_TIMEOUT_S = 30.0
 _ATTEMPTS = 6
 _FIRST_PAUSE_S = 0.1
 _SILENCE_S = 30.0  # that ends a connection when there is no timeout
+_STREAM_ROWS = 1 << 18  # of an argument's batches
 _LONG_ACTIONS = ("equals", "export", "save")
 T = TypeVar("T")
 
@@ -35,6 +36,14 @@ class Exchange(Closing):
     ) -> None:
         descriptor = flight.FlightDescriptor.for_command(command)
         self._writer, self.reader = client.do_exchange(descriptor, options)
+
+    def send(self, argument: pa.ChunkedArray) -> None:
+        """Sends the command's streamed argument."""
+        table = pa.table({"": argument})
+        with cancellable(self.reader.cancel):
+            self._writer.begin(table.schema)
+            for batch in table.to_batches(max_chunksize=_STREAM_ROWS):
+                self._writer.write_batch(batch)
 
     def about(self) -> dict[str, Any]:
         """Waits for the answer: the Flight's JSON, {} of an unpublished one. The rows follow."""
@@ -201,3 +210,13 @@ class Calls:
                 return exchange.about()  # its rows are not wanted
 
         return interruptible(lambda: self.read(run))
+
+    def streamed_run(self, command: str, argument: pa.ChunkedArray) -> dict[str, Any]:
+        """Runs a command with a streamed argument, once; the Flight's JSON."""
+
+        def run() -> dict[str, Any]:
+            with self.translated(), self.exchange(command.encode(), bounded=False) as exchange:
+                exchange.send(argument)
+                return exchange.about()
+
+        return interruptible(run)

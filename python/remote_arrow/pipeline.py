@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.flight as flight
 
-from remote_arrow.base import Step, is_long
+from remote_arrow.base import Step, inline_step, is_long
 from remote_arrow.calls import Calls, calls_of
 from remote_arrow.table import RemoteTable, run
 
@@ -76,7 +76,7 @@ class Planned(RemoteTable):
         return flight.Ticket(self._command([], publish=False))
 
     def _run(self, method: str, arguments: Mapping[str, Any]) -> RemoteTable:
-        steps = [*self._steps, {method: dict(arguments)}]
+        steps = [*self._steps, inline_step(method, arguments)]
         planned = Planned(self._calls, self._from, steps, self._pipeline)
         if self._pipeline is not None:
             self._pipeline.add(planned, self)

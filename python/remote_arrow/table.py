@@ -21,6 +21,7 @@ from remote_arrow.arguments import (
     names_argument,
     slice_arguments,
     sorting_arguments,
+    streamed,
 )
 from remote_arrow.base import Step, is_long
 from remote_arrow.calls import Calls, calls_of
@@ -359,6 +360,13 @@ class RemoteTable(Reading, LocalAttributes):
         return self._calls.action(name, {"id": self.id, **arguments})[0]
 
     def _run(self, method: str, arguments: Mapping[str, Any]) -> RemoteTable:
+        stream = streamed(arguments)
+        if stream is not None:
+            named = {
+                key: a if a is not stream else {"stream": True} for key, a in arguments.items()
+            }
+            about = self._calls.streamed_run(self._command([{method: named}]), stream)
+            return RemoteTable(self._calls, info_by_id(self._calls, about["id"], about["version"]))
         step: Step = {method: dict(arguments)}
         return run(self._calls, self._command([step]), is_long([step], self.total_bytes))
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -182,6 +184,8 @@ def test_arguments_of_every_accepted_kind(con: ra.Connection) -> None:
         pa.chunked_array([[1]]),
     ):
         assert ds.take(indices).to_table().equals(T.take(_array(indices)))
+    for beyond in (pd.Series([2, 0]), polars.Series([2, 0]), pd.Index([2, 0]), range(2, -1, -2)):
+        assert ds.take(beyond).to_table().equals(T.take([2, 0]))
     assert ds.filter(np.array([True, False, True])).to_table().equals(T.filter([True, False, True]))
     assert ds.select([b"a", True]).to_table().equals(T.select([b"a", True]))
     assert ds.slice(np.int64(1), 2**40).to_table().equals(T.slice(1))
@@ -197,6 +201,20 @@ def test_arguments_of_every_accepted_kind(con: ra.Connection) -> None:
     assert first.to_table().equals(T.take([2, 1, 0]))
     with pytest.raises(TypeError, match="foo"):
         ds.sort_by("a", foo=1)
+
+
+def test_arguments_too_long_for_a_command_are_streamed(con: ra.Connection) -> None:
+    ds = con.upload(pa.table({"n": range(100)}))
+    indices = pa.array(np.arange(6_000_000) % 100)
+    taken = ds.take(indices)
+    assert taken.num_rows == 6_000_000 and taken["n"].combine_chunks() == indices
+    with pytest.raises(pa.ArrowIndexError):
+        ds.take(pa.array(np.arange(6_000_000)))
+    with pytest.raises(ValueError, match="too many"):
+        ds.to_table(indices=indices)
+    with ds.pipeline() as p, pytest.raises(ValueError, match="too many"):
+        p.take(indices)
+    assert len(con.flights()) == 2
 
 
 def _array(indices: Any) -> Any:
