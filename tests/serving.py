@@ -219,12 +219,23 @@ def assert_one_clear_line(log: str, *words: str) -> None:
         assert word in lines[0]
 
 
+def workers_of(server: Server) -> list[Path]:
+    """The folders in /proc of the workers that the server has now, once they run their program."""
+    found = []
+    for children in Path(f"/proc/{server.pid}/task").glob("*/children"):
+        try:
+            processes = [Path("/proc") / pid for pid in children.read_text().split()]
+            found += [p for p in processes if p.joinpath("comm").read_text() == "remote-arrow-sq\n"]
+        except OSError:
+            continue  # a thread or a worker that has just ended
+    return found
+
+
 def wait_for_worker(server: Server) -> Path:
     """The folder in /proc of the worker that the server has started."""
     until = time.monotonic() + 20
     while time.monotonic() < until:
-        for children in Path(f"/proc/{server.pid}/task").glob("*/children"):
-            for pid in children.read_text().split():
-                return Path("/proc") / pid
+        for worker in workers_of(server):
+            return worker
         time.sleep(0.001)
     raise AssertionError("no worker was started")

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
@@ -19,31 +15,10 @@ import pyarrow.flight as flight
 import pyarrow.parquet as pq
 import pytest
 
+from exporting import OPTIONS, export, files_of
 from file_types import comes_back_as, fate_of, unique_keys
-from serving import Server, wait_for_worker
+from serving import Server
 from zoo import ALL_TYPES, all_tables, table_of
-
-OPTIONS = flight.FlightCallOptions(timeout=60)
-
-def export(server: Server, table: pa.Table, **request: object) -> dict[str, object]:
-    with server.client() as client:
-        writer, _ = client.do_put(
-            flight.FlightDescriptor.for_command(
-                json.dumps({"put": {"name": "t", "if_exists": "replace"}})
-            ),
-            table.schema,
-            OPTIONS,
-        )
-        with writer:
-            writer.write_table(table, max_chunksize=15_000)
-        body = json.dumps({"name": "t"} | request).encode()
-        (answer,) = client.do_action(flight.Action("export", body), OPTIONS)
-        return json.loads(answer.body.to_pybytes())
-
-
-def files_of(server: Server) -> list[Path]:
-    inside = server.data_dir / ".remote-arrow" / "tmp"
-    return [p for p in server.data_dir.iterdir() if p.is_file()] + list(inside.iterdir())
 
 
 def test_parquet_of_many_rows(own_server: Server) -> None:
@@ -209,32 +184,6 @@ def test_hostile_names(own_server: Server, file: str) -> None:
     with pytest.raises(pa.ArrowInvalid, match="plain name"):
         export(own_server, pa.table({"i": [1]}), file=file, format="parquet")
     assert files_of(own_server) == []
-
-
-def test_a_killed_worker_is_a_clear_error(own_server: Server) -> None:
-    table = pa.table({"s": [str(i) * 20 for i in range(2_000_000)]})
-    with ThreadPoolExecutor() as pool:
-        job = pool.submit(export, own_server, table, file="x.parquet")
-        os.kill(int(wait_for_worker(own_server).name), signal.SIGKILL)
-        with pytest.raises(flight.FlightUnavailableError, match="worker was ended"):
-            job.result()
-    assert files_of(own_server) == []
-    export(own_server, pa.table({"i": [1]}), file="x.parquet")
-
-
-def test_a_worker_has_given_up_its_rights(own_server: Server) -> None:
-    table = pa.table({"s": [str(i) * 20 for i in range(2_000_000)]})
-    with ThreadPoolExecutor() as pool:
-        job = pool.submit(export, own_server, table, file="x.parquet")
-        worker = wait_for_worker(own_server)
-        until = time.monotonic() + 20
-        status = ""
-        while "Seccomp:\t2" not in status and time.monotonic() < until:
-            status = (worker / "status").read_text()
-        assert "NoNewPrivs:\t1" in status
-        assert "Seccomp:\t2" in status
-        assert {fd.name for fd in (worker / "fd").iterdir()} <= {"0", "1", "2", "3", "4", "5", "6"}
-        job.result()
 
 
 def test_save_names_keeps_and_exports(own_server: Server) -> None:

@@ -146,8 +146,8 @@ static int write_by_worker(const ra_export *export, const char *path, ra_export_
     if (file < 0)
         RA_FAIL(err, LIMIT, "no descriptors for a file");
     int rc = write_rows(export, file, &out->n_rows, err);
-    if (rc == 0)
-        rc = ra_os_sync(file, err);
+    if (rc == 0 && ra_os_sync(file, err) != 0)
+        rc = ra_store_word_sync_failure(export->content->store, err);
     if (rc == 0 && fstat(file, &about) == 0)
         out->n_bytes = about.st_size;
     ra_os_close(file);

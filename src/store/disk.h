@@ -12,7 +12,5 @@ RA_MUST int ra_store_check_disk_for_result(ra_store *store, int64_t bytes, ra_er
 // Gives a DISK_FULL that a file call found, with `bytes` wanted, the sizes of the file system;
 // other errors stay. Returns `rc`, the code of the error.
 int ra_store_word_disk_full(ra_store *store, int64_t bytes, int rc, ra_error *err);
-// A failed fsync, in `err`, becomes UNAVAILABLE for good (crash rule 2). Returns that code.
-int ra_store_word_sync_failure(ra_store *store, ra_error *err);
 
 #endif

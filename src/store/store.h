@@ -40,6 +40,9 @@ RA_MUST int ra_store_check_writable(ra_store *store, ra_error *err);
 // file system: not on I/O threads.
 RA_MUST int ra_store_check_disk(ra_store *store, int64_t bytes, ra_error *err);
 
+// A failed fsync, in `err`, becomes UNAVAILABLE for good (crash rule 2). Returns that code. Any thread.
+int ra_store_word_sync_failure(ra_store *store, ra_error *err);
+
 typedef enum { RA_KIND_DATASET, RA_KIND_RESULT } ra_kind;
 
 // A version of a Flight. Immutable, shared.

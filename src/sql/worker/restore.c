@@ -339,6 +339,8 @@ static int restore_values(const target *t, const ra_array *from, ra_array *to, r
     bool same_unit = from->field->unit == to->field->unit || from->layout != RA_LAYOUT_FIXED;
     if ((a == b && same_unit) || b == RA_TYPE_DURATION) {
         memcpy(to->buffers, from->buffers, sizeof to->buffers);
+        to->variadic = from->variadic;
+        to->n_variadic = from->n_variadic;
         return restore_children(t, from, to, err);
     }
     if (is_list(b))

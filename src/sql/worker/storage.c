@@ -24,7 +24,8 @@ static ra_time_unit timestamp_unit(const ra_field *field) {
 
 // Turns a field of the schema under construction into the one that DuckDB sees.
 static void make_plain(ra_field *field) {
-    if (field->type == RA_TYPE_RUN_END_ENCODED && !field->is_dictionary) {
+    field->is_dictionary = false;
+    if (field->type == RA_TYPE_RUN_END_ENCODED) {
         ra_str name = field->name;
         ra_metadata metadata = field->metadata;
         *field = field->children[1];
@@ -34,7 +35,6 @@ static void make_plain(ra_field *field) {
         make_plain(field);
         return;
     }
-    field->is_dictionary = false;
     switch (field->type) {
         case RA_TYPE_HALF_FLOAT:
             field->type = RA_TYPE_FLOAT;
