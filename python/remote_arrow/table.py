@@ -334,7 +334,7 @@ class RemoteTable(Reading, LocalAttributes):
 
     def save(self, name: str) -> str:
         """Names the Flight, makes it durable, and exports its newest version as NAME.parquet (or
-        to NAME itself if that ends so, or with .csv). What the server answers.
+        to NAME itself if that ends so, or with .csv or .arrow). What the server answers.
         """
         self._info_of(None)
         return self._calls.action_text("save", f"{self.id} {name}")
