@@ -134,8 +134,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
             on_window_update(connection, frame);
             break;
         case NGHTTP2_RST_STREAM:
-            // Whoever looks at the first rows of many tables may leave so as often as it asks; one
-            // that does not read soon has none framed.
+            // Whoever looks at the first rows of many tables may leave so as often as it asks. What
+            // the window of a client that does not read holds bounds how often that one does.
             if (is_unanswered(call) && !(call && call->has_sent_data))
                 ra_connection_count_reset(connection);
             break;
