@@ -159,7 +159,7 @@ class Calls:
         try:
             yield
         except Exception as error:
-            better = translate(error, self.told.error)
+            better = translate(error, self.told.error, self.url)
             if better is error:
                 raise
             raise better from None

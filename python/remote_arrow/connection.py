@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, Unpack
+from urllib.parse import urlsplit
 
 import pyarrow.flight as flight
 
@@ -22,7 +23,9 @@ from remote_arrow.waiting import interruptible
 if TYPE_CHECKING:
     from remote_arrow.scratch import Scratch
 
-_DEFAULT_URL = "grpc://localhost:5005"
+_DEFAULT_PORT = 5005
+_DEFAULT_URL = f"grpc://localhost:{_DEFAULT_PORT}"
+_WITH_PORT = ("grpc", "grpc+tcp", "grpc+tls")
 
 
 def connect(
@@ -30,16 +33,31 @@ def connect(
 ) -> Connection:
     """A connection to a server; `url` defaults to REMOTE_ARROW_URL, then to localhost:5005.
 
+    `url` is HOST, HOST:PORT, grpc://HOST:PORT or grpc+unix://PATH; ValueError for others.
     `timeout` in seconds bounds each call but uploads and downloads; None: no bound. Those end with
     ServerUnavailable when the server's machine is silent for so long (None: 30 s). `token` defaults
     to REMOTE_ARROW_TOKEN. Raises ServerUnavailable when the server does not answer.
     """
     token = token or os.environ.get("REMOTE_ARROW_TOKEN")
     url = url or os.environ.get("REMOTE_ARROW_URL") or _DEFAULT_URL
-    con = Connection(url if "://" in url else f"grpc://{url}", timeout, token)
+    con = Connection(_address(url), timeout, token)
     con.server_info()
     remember(con._calls)
     return con
+
+
+def _address(url: str) -> str:
+    """The URL with its scheme and port."""
+    full = url if "://" in url else f"grpc://{url}"
+    try:
+        parts = urlsplit(full)
+        if parts.scheme == "grpc+unix" and parts.path:
+            return full
+        if parts.scheme in _WITH_PORT and parts.hostname and parts.path in ("", "/"):
+            return full if parts.port is not None else f"{full.rstrip('/:')}:{_DEFAULT_PORT}"
+    except ValueError:  # the port is no number
+        pass
+    raise ValueError(f"{url!r} names no server: grpc://HOST:PORT and grpc+unix://PATH do")
 
 
 class Connection(Closing):

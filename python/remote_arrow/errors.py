@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -76,6 +77,9 @@ _BY_REASON: dict[str, type[RemoteArrowError]] = {
     "PERMISSION_DENIED": NotPermitted,
     "READ_ONLY": NotPermitted,
 }
+# What pyarrow puts before the server's words, and behind them.
+_PYARROW_BEFORE = re.compile(r"(Unknown: )?Flight returned [a-z ]+ error, with message: ")
+_PYARROW_BEHIND = ". gRPC client debug context"
 _EXHAUSTED = ("MESSAGE_TOO_LARGE", "OUT_OF_MEMORY", "DISK_FULL", "LIMIT")
 _MIXED: dict[tuple[type, type], type[RemoteArrowError]] = {}
 
@@ -93,20 +97,25 @@ def _both(base: type[RemoteArrowError], local: type[Exception]) -> type[RemoteAr
     return _MIXED[base, local]
 
 
-def translate(error: Exception, told: dict[str, Any]) -> Exception:
-    """The error to raise for one that pyarrow raised; `told` is the trailer remote-arrow-error."""
+def translate(error: Exception, told: dict[str, Any], url: str) -> Exception:
+    """The error to raise for one that pyarrow raised; `told` is the trailer remote-arrow-error of
+    the server at `url`.
+    """
+    if isinstance(error, RemoteArrowError):
+        return error  # of a call within this one
     reason = told.get("reason", "")
+    words = _PYARROW_BEFORE.sub("", str(error).partition(_PYARROW_BEHIND)[0], count=1)
     if not reason:
         if isinstance(error, flight.FlightUnavailableError):
-            reason = "UNAVAILABLE"
+            reason, words = "UNAVAILABLE", f"cannot reach {url}: {words}"
         elif isinstance(error, flight.FlightTimedOutError):
-            reason = "DEADLINE"
+            reason, words = "DEADLINE", f"{url} did not answer in time"
         else:
             return error
     base = _BY_REASON.get(reason, RemoteArrowError)
     if reason in _EXHAUSTED:
         base = ResourceExhausted
-    made = _both(base, type(error))(str(error).partition(". gRPC client debug context")[0])
+    made = _both(base, type(error))(words)
     made.reason = reason
     made.flight = told.get("flight")
     made.retryable = told.get("retryable", reason in ("UNAVAILABLE", "DEADLINE"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.feather
+import pyarrow.flight
 import pyarrow.parquet
 import pytest
 
 import remote_arrow as ra
-from remote_arrow import table
+from remote_arrow import connection, table
 from serving import Server
 
 T = pa.table({"a": [3, 1, None], "s": [{"x": 1}, None, {"x": 2}]})
@@ -87,6 +89,7 @@ def test_versions_names_and_errors(con: ra.Connection) -> None:
     with pytest.raises(ra.FlightExists) as exists:
         con.upload(T, "t")
     assert exists.value.reason == "FLIGHT_EXISTS" and not exists.value.retryable
+    assert str(exists.value) == "Flight 't' exists (id 0)"
     second = ds.slice(1).publish_as("t", if_exists="replace", if_version=1)
     assert (second.id, second.version, ds.latest().num_rows) == (0, 2, 2)
     assert [v["rows"] for v in ds.versions()] == [3, 2]
@@ -133,6 +136,24 @@ def test_no_server_is_unavailable() -> None:
     with pytest.raises(ra.ServerUnavailable) as away:
         ra.connect("grpc://localhost:1")
     assert away.value.retryable
+    assert str(away.value).startswith("cannot reach grpc://localhost:1: failed to connect")
+    with socket.create_server(("localhost", 0)) as silent:
+        url = f"grpc://localhost:{silent.getsockname()[1]}"
+        with pytest.raises(ra.RemoteArrowError, match=f"{url} did not answer in time") as late:
+            ra.connect(url, timeout=0.5)
+    assert late.value.reason == "DEADLINE"
+    assert isinstance(late.value, pyarrow.flight.FlightTimedOutError)
+
+
+def test_an_address_needs_neither_scheme_nor_port(server: Server) -> None:
+    for url in (f"localhost:{server.port}", f"grpc+tcp://localhost:{server.port}"):
+        with ra.connect(url) as con:
+            assert con.flights() == []
+    for url in ("localhost", "grpc://localhost", "grpc://localhost/", "[::1]"):
+        assert connection._address(url).endswith(":5005")
+    for url in ("http://localhost:5005", "grpc://localhost:port", "foo:bar", "grpc://"):
+        with pytest.raises(ValueError, match="grpc://HOST:PORT"):
+            ra.connect(url)
 
 
 @pytest.fixture
