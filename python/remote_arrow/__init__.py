@@ -34,6 +34,8 @@ from remote_arrow.table import RemoteTable
 if TYPE_CHECKING:
     from remote_arrow import aio
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Cancelled",
     "Conflict",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import signal
@@ -17,9 +18,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from remote_arrow import completion, interrupts, top
+from remote_arrow import __version__, completion, interrupts, top
 from remote_arrow.connection import Connection, connect
 from remote_arrow.errors import (
+    FlightExists,
     FlightNotFound,
     NotPermitted,
     RemoteArrowError,
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.run is _serve:  # REMAINDER takes no option in the first place
         asked.options = rest[1:] if rest[:1] == ["--"] else rest
     elif rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        asked.usage.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         _interruptible(asked.run, asked)
         sys.stdout.flush()
@@ -59,10 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         remove_unfinished()
         return INTERRUPTED
     except _Usage as error:
-        parser.error(str(error))
+        asked.usage.error(str(error))
     except (RemoteArrowError, pa.ArrowException, *_LOCAL_ERRORS) as error:
         words = str(error).splitlines() or [type(error).__name__]
-        sys.stderr.write(f"remote-arrow: {words[0]}\n")
+        hint = _hint(error, asked)
+        sys.stderr.write(f"remote-arrow: {words[0]}{hint}\n")
         return _code_of(error)
 
 
@@ -86,6 +89,15 @@ def _interruptible(run: Callable[[Any], None], asked: argparse.Namespace) -> Non
 
 class _Usage(Exception):
     """Arguments that do not go together."""
+
+
+def _hint(error: Exception, asked: argparse.Namespace) -> str:
+    """What to do about an error, in words of the command line."""
+    if isinstance(error, FlightExists) and asked.run is _put:
+        return "; --if-exists replace or append makes its next version"
+    if isinstance(error, Unauthenticated) and not _token(asked):
+        return ": give --token or REMOTE_ARROW_TOKEN"
+    return ""
 
 
 def _code_of(error: Exception) -> int:
@@ -202,7 +214,8 @@ def _info(asked: argparse.Namespace) -> None:
         _write_line(to_json(ds.about | size))
         return
     size_text = f"{ds.num_rows} rows, {ds.total_bytes} bytes"
-    _write_line(f"#{ds.id} {ds.name or ''} @{ds.version}: {size_text}")
+    name = f" {cell(ds.name)}" if ds.name else ""
+    _write_line(f"#{ds.id}{name} @{ds.version}: {size_text}")
     types = [[cell(field.name), cell(field.type)] for field in ds.schema]
     _write_table(["column", "type"], types)
 
@@ -293,22 +306,22 @@ def _options(**defaults: Any) -> argparse.ArgumentParser:
 
 def _parser() -> argparse.ArgumentParser:
     defaults = _options(url=None, token=None, timeout=30.0)
-    about = "Tables of a server."
+    about = "Uploads, lists and downloads tables of a Remote Arrow server, or runs one."
     parser = argparse.ArgumentParser(prog="remote-arrow", description=about, parents=[defaults])
+    parser.add_argument("--version", action="version", version=f"remote-arrow {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     behind = [_options()]
 
     def command(name: str, text: str, run: Callable[..., None], *positional: str) -> Any:
         made = commands.add_parser(name, help=text, description=text, parents=behind)
-        made.set_defaults(run=run)
+        made.set_defaults(run=run, usage=made)
         for argument in positional:
             made.add_argument(argument)
         return made
 
     _add_transfers(command)
     _add_listings(command)
-    export = _on_flight(lambda ds, asked: ds.export(asked.file))
-    command("export", "write a file in the data directory", export, "flight", "file")
+    _add_export(command)
     command("rm", "delete a Flight", _on_flight(lambda ds, asked: ds.delete()), "flight")
     rename = _on_flight(lambda ds, asked: ds.rename(asked.to))
     command("rename", "give a Flight another name", rename, "flight", "to")
@@ -329,21 +342,36 @@ def _parser() -> argparse.ArgumentParser:
 def _add_transfers(command: Callable[..., Any]) -> None:
     put = command("put", "upload files, one after another; - is standard input", _put)
     put.add_argument("file", nargs="+", help="path, pattern or URL; csv, parquet, arrow, feather")
-    put.add_argument("--name")
+    put.add_argument("--name", help="what the table is called; without, it has only a number")
     words = ("error", "replace", "append", "reuse")
-    put.add_argument("--if-exists", choices=words, default="error")
+    text = "when the name is taken (error); reuse: take what is there if it is equal"
+    put.add_argument("--if-exists", choices=words, default="error", help=text)
     formats = ("arrow", "csv", "parquet")
     put.add_argument("--format", choices=formats, help="default: the suffix; of - arrow")
     get = command("get", "download a Flight: NAME or #ID, perhaps @VERSION", _get, "flight")
-    get.add_argument("-o", "--output", default="-")
+    get.add_argument("-o", "--output", default="-", help="file; default: standard output")
     get.add_argument("--format", choices=FORMATS, help="default: the suffix; of - table")
-    get.add_argument("--columns", help="a,b")
-    get.add_argument("--limit", type=_count)
+    get.add_argument("--columns", help="a,b; default: all")
+    get.add_argument("--limit", type=_count, help="rows at most")
+
+
+def _add_export(command: Callable[..., Any]) -> None:
+    def run(ds: RemoteTable, asked: argparse.Namespace) -> dict[str, Any]:
+        given = {"format": asked.format, "lossy": asked.lossy, "if_exists": asked.if_exists}
+        return ds.export(asked.file, **given)
+
+    text = "write a file in the data directory of the server"
+    export = command("export", text, _on_flight(run), "flight", "file")
+    formats = ("parquet", "csv", "arrow")
+    export.add_argument("--format", choices=formats, help="default: the suffix")
+    words = ("error", "replace")
+    export.add_argument("--if-exists", choices=words, default="error", help="(error)")
+    export.add_argument("--lossy", action="store_true", help="allow types to lose something")
 
 
 def _add_listings(command: Callable[..., Any]) -> None:
     head = command("head", "show the first rows", _head, "flight")
-    head.add_argument("-n", type=_count, default=10)
+    head.add_argument("-n", type=_count, default=10, help="rows (10)")
     head.add_argument("--format", choices=FORMATS, default="table")
     ls = command("ls", "list the Flights", _ls)
     ls.add_argument("name", nargs="?", help="a name with * and ?")
@@ -366,6 +394,8 @@ def _terminate(number: int, frame: object) -> None:
 
 def run() -> None:
     """The entry point of the installed command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names that the terminal's encoding has not
+        sys.stdout.reconfigure(errors="backslashreplace")
     interrupts.raise_again()
     signal.signal(signal.SIGTERM, _terminate)
     code = main()

@@ -326,10 +326,12 @@ class RemoteTable(Reading, LocalAttributes):
         *,
         format: Literal["parquet", "csv", "arrow"] | None = None,
         lossy: bool = False,
+        if_exists: Literal["error", "replace"] = "error",
     ) -> dict[str, Any]:
         """Writes this version to a file in the server's data directory."""
         given: dict[str, Any] = {"format": format} if format else {}
         given |= {"lossy": True} if lossy else {}
+        given |= {"if_exists": if_exists} if if_exists != "error" else {}
         return self._action("export", version=self.version, file=file, **given)
 
     def save(self, name: str) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,9 +112,12 @@ def test_columns_of_one_name_and_values_beyond_python_are_not_lost_silently(run:
 
 def test_exit_codes(run: Run, stored: Path, tmp_path: Path) -> None:
     assert b"does not exist" in run("get", "nothing", code=3).stderr
-    assert run("put", stored, "--name", "t", code=1).stderr.count(b"\n") == 1
+    taken = run("put", stored, "--name", "t", code=1).stderr.decode()
+    hint = "--if-exists replace or append makes its next version"
+    assert taken == f"remote-arrow: Flight 't' exists (id 0); {hint}\n"
     run("put", tmp_path / "absent.csv", code=1)
     run("get", code=2)
+    assert b"remote-arrow get " in run("get", "t", "-o", "t.xlsx", code=2).stderr
     run("no-such-command", code=2)
     assert run_command("ping", url="grpc://localhost:1").returncode == 5
 
@@ -122,7 +126,10 @@ def test_missing_token_is_told(tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text("secret\n")
     options = ("--token-file", str(tmp_path / "tokens"))
     server = Server(*options, data_dir=tmp_path / "d", log_path=tmp_path / "log")
-    assert run_command("ping", url=server.uri).returncode == 4
+    refused = run_command("ping", url=server.uri)
+    told = b"remote-arrow: this server needs a token: give --token or REMOTE_ARROW_TOKEN\n"
+    assert (refused.returncode, refused.stderr) == (4, told)
+    assert run_command("--token", "x", "ping", url=server.uri).stderr.endswith(b"is wrong\n")
     assert run_command("--token", "secret", "ping", url=server.uri).returncode == 0
     server.stop()
 
@@ -146,3 +153,24 @@ def test_serve_runs_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         told = run_command("serve", *dashes, "--version", url="")
         assert (told.returncode, told.stderr) == (0, b"") and told.stdout
     assert b"unrecognized" in run_command("ls", "--no-such-option", url="").stderr
+
+
+def test_export_replaces_only_when_told(run: Run, stored: Path, server: Server) -> None:
+    assert json.loads(run("export", "t", "t.csv").stdout)["format"] == "csv"
+    assert b"exists" in run("export", "t", "t.csv", code=1).stderr
+    run("export", "t", "t.csv", "--format", "arrow", "--if-exists", "replace")
+    assert pa.ipc.open_file(server.data_dir / "t.csv").read_all().equals(T)
+
+
+def test_versions_are_those_of_the_package(run: Run) -> None:
+    project = tomllib.loads((PYTHON / "pyproject.toml").read_text())["project"]
+    assert run("--version").stdout.decode() == f"remote-arrow {project['version']}\n"
+    assert f"version {project['version']}," in run("ping").stdout.decode()
+
+
+def test_names_that_the_terminal_cannot_show_are_escaped(
+    run: Run, stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("rename", "t", "\u6771")
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    assert b" \\u6771 " in run("ls").stdout
