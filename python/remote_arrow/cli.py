@@ -61,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         remove_unfinished()
         return INTERRUPTED
     except _Usage as error:
-        asked.usage.error(str(error))
+        usage: argparse.ArgumentParser = asked.usage
+        usage.error(str(error))
     except (RemoteArrowError, pa.ArrowException, *_LOCAL_ERRORS) as error:
         words = str(error).splitlines() or [type(error).__name__]
         hint = _hint(error, asked)
