@@ -29,7 +29,7 @@ def samples_of_a_run(gauge: str, each: float) -> list[Sample]:
     """A hundred samples of steady gauges, but one grows so much from sample to sample."""
     steady = [10.0 * MB + n % 7 * MB for n in range(100)]
     return [
-        {"operations": n, **dict.fromkeys(BOUNDS, steady[n]), gauge: steady[n] + each * n}
+        {"operations": n * 1_000, **dict.fromkeys(BOUNDS, steady[n]), gauge: steady[n] + each * n}
         for n in range(100)
     ]
 
