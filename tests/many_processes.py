@@ -1,7 +1,7 @@
 """One of many client processes that share a server: `many_processes.py URI NUMBER ROUNDS`.
 
-Says "ready" when it is connected, waits for the Flight "start", works, and at its end writes one
-line of JSON: what it was told, for the test to compare with what the others were told.
+Says "ready" when it is connected, reads a line, waits for the Flight "start", works, and at its end
+writes one line of JSON: what it was told, for the test to compare with what the others were told.
 """
 
 from __future__ import annotations
@@ -183,6 +183,7 @@ def main() -> None:
     client = Client(uri, int(number), int(rounds))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
+    sys.stdin.readline()
     try:
         client.run()
     except Exception:

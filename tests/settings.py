@@ -13,7 +13,7 @@ SECONDS = float(os.environ.get("RA_SECONDS", "5"))
 # Reads that publish nothing.
 READS = int(os.environ.get("RA_READS", "2000"))
 # Rounds of each of a hundred client processes.
-CLIENT_ROUNDS = int(os.environ.get("RA_CLIENT_ROUNDS", "1"))
+CLIENT_ROUNDS = int(os.environ.get("RA_CLIENT_ROUNDS", "2"))
 # Operations of the soak.
 OPERATIONS = int(os.environ.get("RA_OPERATIONS", "3000"))
 # Whether times of minutes are waited out.

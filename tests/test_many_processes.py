@@ -40,7 +40,7 @@ def processes(uri: str, count: int) -> Iterator[list[subprocess.Popen[str]]]:
             group = [
                 subprocess.Popen(
                     [sys.executable, program, uri, str(number), str(CLIENT_ROUNDS)],
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
                     text=True,
@@ -136,6 +136,10 @@ def test_a_hundred_processes_share_one_server(own_server: Server, report: Report
     with processes(own_server.uri, N_PROCESSES) as started:
         assert metrics(own_server)["remote_arrow_connections"] == N_PROCESSES + 1
         working = time.monotonic()
+        for process in started:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
         with Remote(own_server.uri) as remote:
             remote.upload(start_table(), "start")
         answers = answers_of(started)
