@@ -14,6 +14,7 @@ import pyarrow.flight as flight
 from remote_arrow.calls import Calls, remember
 from remote_arrow.closing import Closing
 from remote_arrow.errors import FlightNotFound
+from remote_arrow.listing import Flights
 from remote_arrow.progress import Watcher
 from remote_arrow.sources import SourceOptions
 from remote_arrow.table import RemoteTable, uploaded
@@ -61,7 +62,12 @@ def _address(url: str) -> str:
 
 
 class Connection(Closing):
-    """One client's view of a server. A context manager; Flights stay when it is closed."""
+    """One client's view of a server. A context manager; Flights stay when it is closed.
+
+    `con["rides"]` and `con[3]` are handles, `"rides" in con` tells whether there is one, and
+    iterating gives all. Pickles to its address, without a token: where it is unpickled
+    REMOTE_ARROW_TOKEN counts.
+    """
 
     def __init__(self, url: str, timeout: float | None, token: str | None) -> None:
         self.url = url
@@ -109,15 +115,30 @@ class Connection(Closing):
         criteria = json.dumps(asked).encode()
         calls = self._calls
         infos = calls.read(lambda: list(calls.client.list_flights(criteria, calls.options())))
-        return [RemoteTable(calls, info) for info in infos]
+        return Flights(RemoteTable(calls, info) for info in infos)
 
     list = flights
 
     def __getitem__(self, key: int | str) -> RemoteTable:
         return self.dataset(key)
 
+    def __contains__(self, key: int | str) -> bool:
+        try:
+            self.dataset(key)
+        except FlightNotFound:
+            return False
+        return True
+
+    def __iter__(self) -> Iterator[RemoteTable]:
+        return iter(self.flights())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (self.url, self._calls.timeout_s)
+
     def dataset(self, key: int | str, *, version: int | None = None) -> RemoteTable:
         """A Flight by id or name, its newest version or the given one. FlightNotFound."""
+        if not isinstance(key, int | str):
+            raise TypeError(f"a Flight is asked for by name or id, not by {type(key).__name__}")
         path = [f"#{key}" if isinstance(key, int) else key]
         if version is not None:
             path.append(f"@{version}")
@@ -168,3 +189,7 @@ class Connection(Closing):
         The handle is on the version made, or on the newest when that one is not kept any more.
         """
         return uploaded(self._calls, source, name, if_exists, progress=progress, options=options)
+
+
+def _unpickled(url: str, timeout: float | None) -> Connection:
+    return Connection(url, timeout, os.environ.get("REMOTE_ARROW_TOKEN"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from contextlib import suppress
+from typing import Any
 
 from remote_arrow.calls import Calls
 from remote_arrow.connection import Connection
@@ -18,6 +19,9 @@ class Scratch(Connection):
     def __init__(self, calls: Calls) -> None:
         self.url = calls.url
         self._calls = calls.of_caller(f"scratch-{uuid.uuid4().hex}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a scratch session belongs to its process")
 
     def close(self) -> None:
         """Deletes the session's results and closes the connection."""

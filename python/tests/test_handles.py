@@ -273,3 +273,46 @@ def test_server_that_does_not_answer_is_not_waited_for(con: ra.Connection) -> No
         started = time.monotonic()
         assert repr(ds).startswith("<RemoteTable")
         assert time.monotonic() - started < 1.5
+
+
+def test_lists_of_flights_show_a_line_each(con: ra.Connection) -> None:
+    con.upload(T, "<b>\u6771")
+    con.upload(T, "t").slice(1)
+    listed = con.flights()
+    assert repr(listed).splitlines() == [
+        "id  name   kind     version  rows  columns  bytes",
+        f"#0  <b>\u6771  dataset  1        3     2        {listed[0].total_bytes:,}",
+        f"#1  t      dataset  1        3     2        {listed[1].total_bytes:,}",
+        f"#2         result   1        2     2        {listed[2].total_bytes:,}",
+    ]
+    assert "<td>&lt;b&gt;\u6771</td>" in listed._repr_html_()
+    assert repr(con.flights(name="x")).count("\n") == 0
+    assert repr(type(listed)(listed * 30)).endswith("\n\u2026 30 more")
+
+
+def test_connections_hold_flights(con: ra.Connection) -> None:
+    con.upload(T, "t")
+    assert "t" in con and 0 in con and "u" not in con and 1 not in con
+    assert [ds.name for ds in con] == ["t"]
+    for key in (None, 1.0, slice(0, 2)):
+        with pytest.raises(TypeError, match=f"name or id, not by {type(key).__name__}"):
+            con[key]  # type: ignore[index]
+
+
+def test_connections_pickle_without_their_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tokens").write_text("secret\n")
+    options = ("--token-file", str(tmp_path / "tokens"))
+    guarded = Server(*options, data_dir=tmp_path / "d", log_path=tmp_path / "log")
+    with ra.connect(guarded.uri, token="secret", timeout=7) as con:
+        pickled = pickle.dumps(con)
+        with pytest.raises(TypeError, match="scratch"), con.scratch() as session:
+            pickle.dumps(session)
+    assert b"secret" not in pickled
+    with pickle.loads(pickled) as again, pytest.raises(ra.Unauthenticated):
+        again.flights()
+    monkeypatch.setenv("REMOTE_ARROW_TOKEN", "secret")
+    with pickle.loads(pickled) as again:
+        assert again.flights() == [] and again._calls.timeout_s == 7
+    guarded.stop()
