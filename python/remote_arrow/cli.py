@@ -46,10 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     asked, rest = parser.parse_known_args(arguments)
+    usage: argparse.ArgumentParser = asked.usage
     if asked.run is _serve:  # REMAINDER takes no option in the first place
         asked.options = rest[1:] if rest[:1] == ["--"] else rest
     elif rest:
-        asked.usage.error(f"unrecognized arguments: {' '.join(rest)}")
+        usage.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         _interruptible(asked.run, asked)
         sys.stdout.flush()
@@ -61,7 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         remove_unfinished()
         return INTERRUPTED
     except _Usage as error:
-        usage: argparse.ArgumentParser = asked.usage
         usage.error(str(error))
     except (RemoteArrowError, pa.ArrowException, *_LOCAL_ERRORS) as error:
         words = str(error).splitlines() or [type(error).__name__]
@@ -96,6 +96,9 @@ def _hint(error: Exception, asked: argparse.Namespace) -> str:
     """What to do about an error, in words of the command line."""
     if isinstance(error, FlightExists) and asked.run is _put:
         return "; --if-exists replace or append makes its next version"
+    is_guess = asked.run is _put and asked.file == ["-"] and not asked.format
+    if is_guess and isinstance(error, pa.ArrowInvalid) and not isinstance(error, RemoteArrowError):
+        return "; give --format csv or parquet when it is that"
     if isinstance(error, Unauthenticated) and not _token(asked):
         return ": give --token or REMOTE_ARROW_TOKEN"
     return ""
@@ -335,7 +338,7 @@ def _parser() -> argparse.ArgumentParser:
     shells.set_defaults(parsers=commands.choices)
     text = "run a server with these options"
     served = commands.add_parser("serve", help=text, description=text, add_help=False)
-    served.set_defaults(run=_serve)
+    served.set_defaults(run=_serve, usage=served)
     served.allow_abbrev = False
     return parser
 

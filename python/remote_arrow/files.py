@@ -145,10 +145,17 @@ def open_stream(stream: BinaryIO, options: SourceOptions) -> Iterator[Source]:
         if head == _FILE_MAGIC:  # the file format, whose end is read first, too
             yield _of_ipc_file(pa.BufferReader(head + stream.read()))
         else:
-            reader = pa.ipc.open_stream(pa.PythonFile(_Replayed(head, stream), "r"))
+            reader = _stream_reader(pa.PythonFile(_Replayed(head, stream), "r"))
             yield Source(reader.schema, reader)
     else:
         raise ValueError(f"cannot read an open file as {kind}: give format=csv, parquet or arrow")
+
+
+def _stream_reader(file: pa.NativeFile) -> pa.RecordBatchStreamReader:
+    try:
+        return pa.ipc.open_stream(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise pa.ArrowInvalid(f"this is no Arrow data: {error}") from None
 
 
 class _Replayed(io.RawIOBase):
@@ -186,11 +193,21 @@ def _of_csv(stream: pa.NativeFile, options: SourceOptions) -> Source:
         given.setdefault("convert_options", pyarrow.csv.ConvertOptions(column_types=types))
     head = stream.read(_WHOLE_CSV_BYTES + 1)
     if len(head) <= _WHOLE_CSV_BYTES:
-        table = pyarrow.csv.read_csv(pa.BufferReader(head), **given)
+        table = _read_csv(head, given)
         return Source(table.schema, table.to_reader(), table.num_rows)
     given.setdefault("read_options", pyarrow.csv.ReadOptions(block_size=_CSV_BLOCK_BYTES))
     reader = pyarrow.csv.open_csv(pa.PythonFile(_Replayed(head, stream), "r"), **given)
     return Source(reader.schema, _csv_batches(reader))
+
+
+def _read_csv(text: bytes, given: dict[str, Any]) -> pa.Table:
+    try:
+        table = pyarrow.csv.read_csv(pa.BufferReader(text), **given)
+        table.column_names  # noqa: B018 - decoded here
+        return table
+    except UnicodeDecodeError as error:
+        hint = "give read_options=ReadOptions(encoding=…)"
+        raise ValueError(f"the CSV file is not UTF-8: {error}; {hint}") from None
 
 
 def _csv_batches(reader: pyarrow.csv.CSVStreamingReader) -> Iterator[pa.RecordBatch]:
@@ -212,7 +229,7 @@ def _open_arrow(filesystem: pyarrow.fs.FileSystem, path: str) -> Iterator[Source
         if magic == _FILE_MAGIC:
             yield _of_ipc_file(file)
         else:
-            reader = pa.ipc.open_stream(file)
+            reader = _stream_reader(file)
             yield Source(reader.schema, reader)
 
 

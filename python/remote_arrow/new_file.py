@@ -19,6 +19,8 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Devices and pipes are written directly.
     """
     target = Path(path).resolve()
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"no folder {str(target.parent)!r} for {target.name!r}")
     if target.exists() and not target.is_file():
         with target.open("wb") as file:
             yield file

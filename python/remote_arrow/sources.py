@@ -62,6 +62,8 @@ def open_source(source: Any, options: SourceOptions) -> Iterator[Source]:
 
             opened = stack.enter_context(files.open_stream(cast(BinaryIO, source), options))
         elif hasattr(source, "iloc"):  # pandas: its index and metadata travel only this way
+            if not hasattr(source, "columns"):
+                raise TypeError("a Series is not a table: give its to_frame()")
             opened = _of_table(pa.Table.from_pandas(source, schema=schema))
         elif _is_dataset(source):
             opened = _of_dataset(source)
@@ -74,8 +76,8 @@ def open_source(source: Any, options: SourceOptions) -> Iterator[Source]:
             batch = pa.record_batch(source)
             opened = Source(batch.schema, [batch], batch.num_rows)
         elif isinstance(source, Mapping):
-            opened = _of_table(pa.table(source, schema=schema))
-        elif isinstance(source, Iterable) and not isinstance(source, bytes | bytearray):
+            opened = _of_table(_of_columns(source, schema))
+        elif isinstance(source, Iterable) and not _is_values(source):
             opened = stack.enter_context(_chained(source, options))
         else:
             raise TypeError(f"{type(source).__name__} is not a table")
@@ -97,6 +99,18 @@ def _open_path(path: str, options: SourceOptions) -> Any:
 
 def _of_table(table: pa.Table) -> Source:
     return Source(table.schema, table.to_reader(), table.num_rows)
+
+
+def _of_columns(source: Mapping[str, Any], schema: pa.Schema | None) -> pa.Table:
+    try:
+        return pa.table(source, schema=schema)
+    except TypeError as error:
+        words = f"a dict is a table of columns: {error}; for rows take pa.Table.from_pylist(rows)"
+        raise TypeError(words) from None
+
+
+def _is_values(source: Iterable[Any]) -> bool:
+    return isinstance(source, bytes | bytearray) or hasattr(source, "__array__")
 
 
 def _is_dataset(source: Any) -> bool:

@@ -174,3 +174,11 @@ def test_names_that_the_terminal_cannot_show_are_escaped(
     run("rename", "t", "\u6771")
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     assert b" \\u6771 " in run("ls").stdout
+
+
+def test_input_in_another_format_than_arrow_is_told(run: Run) -> None:
+    for text in (b"a,b\n1,2\n", b""):
+        told = run("put", "-", "--name", "t", stdin=text, code=1).stderr.decode()
+        assert "this is no Arrow data" in told
+        assert told.endswith("; give --format csv or parquet when it is that\n")
+    run("put", "-", "--format", "csv", stdin=b"a,b\n1,2\n")

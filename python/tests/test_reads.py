@@ -186,3 +186,9 @@ def test_errors_of_runs_reach_the_reader(con: ra.Connection) -> None:
     with pytest.raises(pa.ArrowIndexError) as error:
         outside.to_table()
     assert isinstance(error.value, ra.RemoteArrowError) and "99" in str(error.value)
+
+
+def test_file_in_no_folder_is_told_by_its_own_name(con: ra.Connection, tmp_path: Path) -> None:
+    ds = con.upload(T)
+    with pytest.raises(FileNotFoundError, match=r"no folder '.*/none' for 't\.csv'$"):
+        ds.write_csv(tmp_path / "none/t.csv")

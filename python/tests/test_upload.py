@@ -367,3 +367,20 @@ def test_bar_is_drawn_on_a_terminal_when_it_takes_long(
     assert "of 4 rows" in on_terminal(lambda: con.upload(T), monkeypatch)
     con.upload(T)
     assert capsys.readouterr().err == ""
+
+
+def test_what_is_no_table_is_told_so(con: ra.Connection, tmp_path: Path) -> None:
+    (tmp_path / "latin.csv").write_bytes(b"n\xe4me\n1\n")
+    (tmp_path / "text.arrow").write_bytes(b"a,b\n1,2\n")
+    for source, error, words in (
+        (pd.Series([1.0]), TypeError, "to_frame"),
+        (np.zeros(3), TypeError, "ndarray is not a table"),
+        ([{"a": 1}, {"a": 2}], TypeError, "for rows take pa.Table.from_pylist"),
+        (tmp_path / "latin.csv", ValueError, "not UTF-8.* give read_options=ReadOptions.encoding="),
+        (tmp_path / "text.arrow", ValueError, "this is no Arrow data"),
+    ):
+        with pytest.raises(error, match=words):
+            con.upload(source, "t")
+    assert con.flights() == []
+    read = pyarrow.csv.ReadOptions(encoding="latin-1")
+    assert con.upload(tmp_path / "latin.csv", read_options=read).column_names == ["n\xe4me"]
