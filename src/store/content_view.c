@@ -7,6 +7,8 @@
 #include "store/content_parts.h"
 #include "store/internal.h"
 
+enum { ERROR_FIELD_BYTES = 400 };
+
 static int fail_types(const ra_field *field, const char *what, ra_error *err) {
     int code = ra_error_set(err, RA_REASON_SCHEMA_MISMATCH, "field '%.*s' %s",
                             RA_STR_ARG(field->name), what);
@@ -253,14 +255,36 @@ int ra_content_slice(ra_content *content, int64_t offset, int64_t n_rows, ra_wri
     return ra_content_from_list(content->store, content->schema, &slice.list, false, out, err);
 }
 
+// Long types are cut; memory is not worth another error.
+static void print_field(const ra_field *field, ra_bytes *out) {
+    ra_bytes_init(out, ERROR_FIELD_BYTES);
+    if (ra_bytes_printf(out, NULL, "'%.*s: ", RA_STR_ARG(field->name)) != 0)
+        return;
+    ra_type_print(field, out);
+    (void)!ra_bytes_printf(out, NULL, "%s'", field->nullable ? "" : " not null");
+}
+
+static int fail_field(int i, const ra_field *first, const ra_field *other, ra_error *err) {
+    ra_bytes is, added;
+    print_field(first, &is);
+    print_field(other, &added);
+    int code = ra_error_set(err, RA_REASON_SCHEMA_MISMATCH,
+                            "column %d is %.*s in the first table, %.*s in the other", i,
+                            RA_STR_ARG(ra_bytes_str(&is)), RA_STR_ARG(ra_bytes_str(&added)));
+    ra_error_set_subject(err, "column", first->name.data, first->name.len);
+    ra_bytes_fini(&is);
+    ra_bytes_fini(&added);
+    return code;
+}
+
 static int check_same_fields(const ra_schema *first, const ra_schema *other, ra_error *err) {
     for (int i = 0; i < first->n_fields && i < other->n_fields; i++) {
         if (!ra_field_equal(&first->fields[i], &other->fields[i], false))
-            return fail_types(&first->fields[i], "differs between the tables", err);
+            return fail_field(i, &first->fields[i], &other->fields[i], err);
     }
     if (first->n_fields != other->n_fields)
-        RA_FAIL(err, SCHEMA_MISMATCH, "tables of %d and %d columns", first->n_fields,
-                other->n_fields);
+        RA_FAIL(err, SCHEMA_MISMATCH, "the first table has %d columns, the other %d",
+                first->n_fields, other->n_fields);
     return 0;
 }
 
