@@ -254,6 +254,7 @@ def test_data_directory_that_cannot_be_made_is_told(folder: str) -> None:
     code, log = refused_start("--port", "0", "--data-dir", folder)
     assert code == 1
     assert_one_clear_line(log, folder)
+    assert ("Not a directory" in log) == (folder == "/dev/null")
 
 
 def remove_page_checksums(catalog: Path) -> None:

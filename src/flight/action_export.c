@@ -117,7 +117,8 @@ static int read_format(const json_t *json, ra_export *export, ra_error *err) {
                        : ra_format_of_file(ra_str_of(export->file), &export->format);
     if (!known)
         RA_FAIL(err, INVALID_ARGUMENT,
-                "\"format\", or the file's suffix, is parquet, csv or arrow");
+                "no format is told: \"format\" or the suffix of the file must be parquet, csv or "
+                "arrow");
     return 0;
 }
 

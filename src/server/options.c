@@ -28,7 +28,7 @@ static const option table[] = {
 #undef RA_OPTION
 };
 
-enum { N_OPTIONS = sizeof table / sizeof *table, VARIABLE_BYTES = 64 };
+enum { N_OPTIONS = sizeof table / sizeof *table, VARIABLE_BYTES = 64, EXPECTED_BYTES = 160 };
 
 static ra_option_value *value_of(ra_options *options, const option *o) {
     return (ra_option_value *)((char *)options + o->offset);
@@ -136,14 +136,48 @@ static bool read_value(const option *o, const char *text, int64_t *number) {
     return false;
 }
 
+// What the option takes, after "is not" or "needs".
+static void print_expected(const option *o, char out[EXPECTED_BYTES]) {
+    int n = 0;
+    switch (o->kind) {
+        case TEXT:
+            n = snprintf(out, EXPECTED_BYTES, "a text of %" PRId64 " to %" PRId64 " bytes (%s)",
+                         o->min, o->max, o->unit);
+            break;
+        case NUMBER:
+            n = snprintf(out, EXPECTED_BYTES, "a number from %" PRId64 " to %" PRId64, o->min,
+                         o->max);
+            break;
+        case SIZE:
+            n = snprintf(out, EXPECTED_BYTES,
+                         "a size such as 512M, 4G or 50%%, at least %" PRId64 "M", o->min >> 20);
+            break;
+        case DISK:
+            n = snprintf(out, EXPECTED_BYTES, "a size such as 512M, 4G or 50%%, or none");
+            break;
+        case MILLISECONDS:
+            n = snprintf(out, EXPECTED_BYTES, "a time such as 500ms, 30s, 2m, 1h or 7d, %s",
+                         o->max == INT64_MAX ? "or never" : "and not longer than 1d");
+            break;
+        case FLAG:
+            n = snprintf(out, EXPECTED_BYTES, "yes or no");
+            break;
+        case WORD:
+            n = snprintf(out, EXPECTED_BYTES, "one of %s", o->unit);
+            break;
+    }
+    ra_assert(n > 0 && n < EXPECTED_BYTES);
+}
+
 static int set_option(ra_options *options, const option *o, const char *text, const char *from,
                       ra_error *err) {
     ra_option_value *value = value_of(options, o);
     value->text = text;
-    if (!read_value(o, text, &value->number))
-        RA_FAIL(err, INVALID_ARGUMENT, "%s: '%.100s' is not a valid value (%s)", from, text,
-                o->unit[0] ? o->unit : "yes or no");
-    return 0;
+    if (read_value(o, text, &value->number))
+        return 0;
+    char expected[EXPECTED_BYTES];
+    print_expected(o, expected);
+    RA_FAIL(err, INVALID_ARGUMENT, "%s: '%.100s' is not %s", from, text, expected);
 }
 
 static void variable_name(const option *o, char out[VARIABLE_BYTES]) {
@@ -179,6 +213,8 @@ static const option *find_option(const char *name, size_t n) {
 // Reads argv[*at], and the next one when it is the value.
 static int read_argument(ra_options *options, int argc, char *const *argv, int *at, ra_error *err) {
     const char *word = argv[*at];
+    if (strcmp(word, "-h") == 0)
+        word = "--help";
     if (strcmp(word, "--help") == 0 || strcmp(word, "--version") == 0) {
         *(word[2] == 'h' ? &options->show_help : &options->show_version) = true;
         return 0;
@@ -192,8 +228,11 @@ static int read_argument(ra_options *options, int argc, char *const *argv, int *
         value = "yes";
     if (!value && *at + 1 < argc)
         value = argv[++*at];
-    if (!value)
-        RA_FAIL(err, INVALID_ARGUMENT, "--%s needs a value (%s)", o->name, o->unit);
+    if (!value) {
+        char expected[EXPECTED_BYTES];
+        print_expected(o, expected);
+        RA_FAIL(err, INVALID_ARGUMENT, "--%s needs %s", o->name, expected);
+    }
     char from[VARIABLE_BYTES];
     snprintf(from, sizeof from, "--%s", o->name);
     return set_option(options, o, value, from, err);
@@ -215,14 +254,14 @@ bool ra_options_find_log_level(const char *name, int64_t *level) {
 int ra_options_help(ra_bytes *out, ra_error *err) {
     RA_TRY(ra_bytes_printf(out, err,
                            "remote-arrow-server: shares Arrow tables by Arrow Flight\n\n"
-                           "  --%-22s %s\n  --%-22s %s\n",
-                           "help", "this text", "version", "the version"));
+                           "  -h, --help\n      this text\n"
+                           "  --version\n      the version\n"));
     for (int i = 0; i < N_OPTIONS; i++) {
         const option *o = &table[i];
-        char head[96], variable[VARIABLE_BYTES];
+        char variable[VARIABLE_BYTES];
         variable_name(o, variable);
-        snprintf(head, sizeof head, "%s %s", o->name, o->unit);
-        RA_TRY(ra_bytes_printf(out, err, "  --%-22s %s\n%26sdefault %s", head, o->help, "",
+        RA_TRY(ra_bytes_printf(out, err, "  --%s%s%s\n      %s\n      default %s", o->name,
+                               o->unit[0] ? " " : "", o->unit, o->help,
                                o->default_text[0] ? o->default_text : "none"));
         if (o->kind == NUMBER)
             RA_TRY(ra_bytes_printf(out, err, ", %" PRId64 " to %" PRId64, o->min, o->max));

@@ -46,6 +46,9 @@ static int make_directories(const ra_store *store, ra_error *err) {
 }
 
 static int check_access(const char *path, ra_error *err) {
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
+        RA_FAIL(err, IO_ERROR, "data directory %s: %s", path, strerror(ENOTDIR));
     if (access(path, R_OK | W_OK | X_OK) != 0)
         RA_FAIL(err, PERMISSION_DENIED, "data directory %s: %s", path, strerror(errno));
     return 0;

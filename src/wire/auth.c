@@ -34,7 +34,7 @@ static int split_tokens(ra_auth *auth, ra_error *err) {
 
 static int read_file(ra_auth *auth, int fd, const char *path, ra_error *err) {
     struct stat st;
-    if (fstat(fd, &st) != 0 || st.st_size > FILE_MAX_BYTES)
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > FILE_MAX_BYTES)
         RA_FAIL(err, INVALID_ARGUMENT, "token file %s: not a file of at most %d bytes", path,
                 FILE_MAX_BYTES);
     RA_TRY(ra_bytes_append_zeros(&auth->text, (size_t)st.st_size, err));

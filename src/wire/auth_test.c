@@ -69,6 +69,8 @@ static void a_file_without_tokens_is_refused(void **state) {
     write_tokens("\n# nothing\n");
     assert_int_equal(ra_auth_read(path, &auth, &err), RA_INVALID);
     assert_int_equal(ra_auth_read("/nonexistent/tokens", &auth, &err), RA_INTERNAL);
+    assert_int_equal(ra_auth_read("/tmp", &auth, &err), RA_INVALID);
+    assert_non_null(strstr(err.message, "/tmp: not a file"));
 }
 
 int main(void) {
