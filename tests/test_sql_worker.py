@@ -91,7 +91,7 @@ def metric(server: Server, name: str) -> float:
 def test_a_worker_counts_in_the_memory_limit(make_server: Callable[..., Server]) -> None:
     server = make_server("--memory-limit", "1G")
     export(server, LARGE, file="first.arrow")
-    share = (1 << 30) // 8
+    share = (1 << 30) // 4
     with ThreadPoolExecutor() as pool:
         job = pool.submit(export_uploaded, server, 60)
         worker = wait_for_worker(server)
@@ -108,7 +108,7 @@ def test_a_worker_counts_in_the_memory_limit(make_server: Callable[..., Server])
 
 
 def test_exports_beyond_the_memory_limit_fail_alone(make_server: Callable[..., Server]) -> None:
-    server = make_server("--memory-limit", "256M")
+    server = make_server("--memory-limit", "512M")
     export(server, LARGE, file="first.arrow")
     stopped: list[int] = []
     with ThreadPoolExecutor(10) as pool:

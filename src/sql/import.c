@@ -84,6 +84,12 @@ static void import_open_file(ra_importer *importer, ra_import *import) {
                RA_STR_ARG(import->name), result.flight_id, result.version, result.n_rows);
 }
 
+// One whose time has not come yet is taken at once.
+static bool is_settled(const struct stat *about) {
+    int64_t age_ns = ra_os_wall_ns() - ns_of(about->st_mtim);
+    return age_ns < 0 || age_ns >= settle_ns;
+}
+
 // Neither a link nor anything but a plain file is followed or waited for.
 static void consider(ra_importer *importer, int folder, const char *name) {
     ra_import import = {.store = importer->store,
@@ -99,8 +105,7 @@ static void consider(ra_importer *importer, int folder, const char *name) {
     import.fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (import.fd < 0)
         return;
-    if (fstat(import.fd, &about) == 0 && S_ISREG(about.st_mode) &&
-        ra_os_wall_ns() - ns_of(about.st_mtim) >= settle_ns) {
+    if (fstat(import.fd, &about) == 0 && S_ISREG(about.st_mode) && is_settled(&about)) {
         import.mark = (ra_file_mark){.bytes = about.st_size, .time_ns = ns_of(about.st_mtim)};
         import.is_known = ra_store_find_file(importer->store, import.name, &import.known);
         bool was_tried = ra_files_find(importer->tried, import.name, &tried);

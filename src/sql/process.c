@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { POLL_MS = 100, FIRST_FREE_FD = 10, MAX_WORDS = 4, BUDGET_SHARE = 8 };
+enum { POLL_MS = 100, FIRST_FREE_FD = 10, MAX_WORDS = 4, BUDGET_SHARE = 4 };
 static const int64_t max_worker_bytes = INT64_C(1) << 30;
 
 // Waits until the descriptor is ready; CANCELLED meanwhile.

@@ -18,9 +18,10 @@ typedef struct {
     int64_t charged_bytes;
 } ra_sql_process;
 
-// Starts a worker that may use `file` and an eighth of the budget's limit, which is charged as long
-// as it runs: `words` (NULL-terminated) follow that number in its arguments. `cancelled` outlives
-// it. UNAVAILABLE, OUT_OF_MEMORY, LIMIT (descriptors). Not on I/O threads, nor what follows.
+// Starts a worker that may use `file` and a quarter of the budget's limit, at most 1 GiB, which is
+// charged as long as it runs: `words` (NULL-terminated) follow that number in its arguments.
+// `cancelled` outlives it. UNAVAILABLE, OUT_OF_MEMORY, LIMIT (descriptors). Not on I/O threads, nor
+// what follows.
 RA_MUST int ra_sql_process_start(ra_sql_process *out, ra_budget *budget, const char *const *words,
                                  int file, const atomic_bool *cancelled, ra_error *err);
 // Sends all bytes. A worker that does not listen any more has an answer, or is dead: `*gone`, and

@@ -54,6 +54,7 @@ int ra_database_open(ra_database *out, int64_t memory_bytes, ra_error *err) {
     duckdb_config config;
     char *words = NULL, limit[32];
     snprintf(limit, sizeof limit, "%" PRId64 "B", memory_bytes);
+    out->memory_bytes = memory_bytes;
     RA_TRY(ra_duck_load(&out->duck, err));
     const ra_duck *duck = &out->duck;
     if (duck->duckdb_create_config(&config) != DuckDBSuccess)

@@ -8,6 +8,7 @@ typedef struct {
     ra_duck duck;
     duckdb_database database;
     duckdb_connection connection;
+    int64_t memory_bytes;  // that it may use
 } ra_database;
 
 // Loads and starts DuckDB with so much memory; it may open RA_SQL_FILE_PATH only. UNAVAILABLE,

@@ -1,6 +1,7 @@
 #include "sql/worker/read.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +15,8 @@
 #include "sql/worker/restore.h"
 
 enum { MAX_CHUNKS = 256, SCHEMA_CEILING = 64 * 1024 * 1024 };
+static const int64_t min_csv_buffer_bytes = 2 * 1024 * 1024;
+static const int64_t max_csv_buffer_bytes = 32 * 1024 * 1024;
 static const int64_t batch_rows = 128 * 1024, batch_bytes = 2 * 1024 * 1024;
 
 typedef struct {
@@ -241,6 +244,21 @@ static int refuse_inexact(ra_database *db, ra_error *err) {
     return rc;
 }
 
+// A CSV buffer holds the longest line there may be, and DuckDB wants several.
+static void print_query(bool parquet, int64_t memory_bytes, char *out, size_t bytes) {
+    int64_t buffer_bytes = memory_bytes / 8;
+    if (buffer_bytes < min_csv_buffer_bytes)
+        buffer_bytes = min_csv_buffer_bytes;
+    if (buffer_bytes > max_csv_buffer_bytes)
+        buffer_bytes = max_csv_buffer_bytes;
+    if (parquet)
+        snprintf(out, bytes, "SELECT * FROM read_parquet('" RA_SQL_FILE_PATH "')");
+    else
+        snprintf(out, bytes,
+                 "SELECT * FROM read_csv('" RA_SQL_FILE_PATH "', buffer_size = %" PRId64 ")",
+                 buffer_bytes);
+}
+
 int ra_read_run(ra_database *db, bool parquet, int64_t *n_rows, ra_error *err) {
     reader r = {.db = db};
     ra_schema *wanted = NULL;
@@ -249,10 +267,9 @@ int ra_read_run(ra_database *db, bool parquet, int64_t *n_rows, ra_error *err) {
         RA_TRY(refuse_inexact(db, err));
         RA_TRY(find_wanted(db, &wanted, err));
     }
-    RA_TRY(query(db,
-                 parquet ? "SELECT * FROM read_parquet('" RA_SQL_FILE_PATH "')"
-                         : "SELECT * FROM read_csv('" RA_SQL_FILE_PATH "')",
-                 &r.result, err));
+    char statement[128];
+    print_query(parquet, db->memory_bytes, statement, sizeof statement);
+    RA_TRY(query(db, statement, &r.result, err));
     RA_TRY(read_schema(&r, err));
     if (wanted && wanted->n_fields == r.from->n_fields)
         RA_TRY(ra_restore_schema(r.from, wanted, &r.to, err));

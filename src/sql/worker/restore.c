@@ -163,7 +163,7 @@ static int convert_row(const target *t, const ra_array *from, const ra_array *to
                        uint8_t *data, ra_error *err) {
     const uint8_t *value = from->buffers[0].data + i * from->byte_width;
     uint8_t *out = data + i * to->byte_width;
-    int64_t number;
+    int64_t number = 0;
     float single;
     switch (to->field->type) {
         case RA_TYPE_HALF_FLOAT:

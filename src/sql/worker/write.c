@@ -9,7 +9,12 @@
 #include "sql/worker/storage.h"
 #include "sql/worker/stream.h"
 
-enum { CHUNK_ROWS = 2048, STATEMENT_CEILING = 64 * 1024 * 1024 };
+enum {
+    CHUNK_ROWS = 2048,
+    SMALL_GROUP_ROWS = 10 * CHUNK_ROWS,
+    STATEMENT_CEILING = 64 * 1024 * 1024
+};
+static const int64_t small_memory_bytes = 128 * 1024 * 1024;
 
 typedef struct {
     ra_database *db;
@@ -129,11 +134,13 @@ static bool has_floats(const ra_field *fields, int n) {
     return false;
 }
 
-// To DuckDB's dictionaries -0.0 and 0.0 are one.
-static const char *parquet_options(const ra_schema *plain) {
-    return has_floats(plain->fields, plain->n_fields)
-               ? ", DICTIONARY_SIZE_LIMIT 0, COMPRESSION zstd"
-               : "";
+// To DuckDB's dictionaries -0.0 and 0.0 are one. A row group is in memory before it is in the file.
+static int print_options(const writer *w, ra_bytes *out, ra_error *err) {
+    if (has_floats(w->plain->fields, w->plain->n_fields))
+        RA_TRY(ra_bytes_printf(out, err, "DICTIONARY_SIZE_LIMIT 0, COMPRESSION zstd, "));
+    if (w->db->memory_bytes < small_memory_bytes)
+        RA_TRY(ra_bytes_printf(out, err, "ROW_GROUP_SIZE %d, ", SMALL_GROUP_ROWS));
+    return 0;
 }
 
 // The schema goes along as pyarrow and others write it, so that they restore types from it.
@@ -152,8 +159,8 @@ static int print_copy(const writer *w, bool parquet, ra_bytes *out, ra_error *er
         out, err, "COPY (SELECT * FROM input()) TO '" RA_SQL_FILE_PATH "' (USE_TMP_FILE false, "));
     if (!parquet)
         return ra_bytes_printf(out, err, "FORMAT csv, HEADER)");
-    RA_TRY(ra_bytes_printf(out, err, "FORMAT parquet%s, KV_METADATA {'ARROW:schema': '",
-                           parquet_options(w->plain)));
+    RA_TRY(print_options(w, out, err));
+    RA_TRY(ra_bytes_printf(out, err, "FORMAT parquet, KV_METADATA {'ARROW:schema': '"));
     RA_TRY(print_schema(ra_ipc_decoder_schema(w->stream.decoder), out, err));
     return ra_bytes_printf(out, err, "'})");
 }
