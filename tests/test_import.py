@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.flight as flight
@@ -331,6 +332,54 @@ def test_damaged_parquet_never_hurts_the_server(own_server: Server) -> None:
         put_bytes(own_server.data_dir / f"x{i}.parquet", bytes(data))
     wait_for_log(own_server, "import: file", 40)
     assert own_server.is_running
+
+
+def bomb_of_parquet(path: Path) -> None:
+    """Some kilobytes that say 200 million rows."""
+    rows = pa.array([1], pa.int64()).take(pa.array(np.zeros(20_000_000, np.int8)))
+    with pq.ParquetWriter(path, pa.schema({"i": pa.int64()})) as writer:
+        for _ in range(10):
+            writer.write_table(pa.table({"i": rows}), row_group_size=20_000_000)
+
+
+def bomb_of_arrow(path: Path) -> None:
+    """Some kilobytes that say a batch of 400 MB."""
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    zeros = pa.table({"i": np.zeros(50_000_000, np.int64)})
+    with pa.ipc.new_file(path, zeros.schema, options=options) as file:
+        file.write_table(zeros)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "make", "why"),
+    [("parquet", bomb_of_parquet, "quota"), ("arrow", bomb_of_arrow, "memory limit")],
+    ids=["parquet", "arrow"],
+)
+def test_a_small_file_that_says_much(
+    own_server: Server, suffix: str, make: Callable[[Path], None], why: str
+) -> None:
+    own_server.stop()
+    own_server.args = ("--disk-quota", "100M", "--memory-limit", "256M")
+    own_server.start()
+    part = own_server.data_dir / ".part"
+    make(part)
+    assert part.stat().st_size < 2_000_000
+    put(part, own_server.data_dir / f"x.{suffix}")
+    wait_for_log(own_server, "import: file 'x.")
+    (line,) = [line for line in own_server.log.splitlines() if "import: file 'x." in line]
+    assert "was not imported" in line and why in line, line
+    assert own_server.anonymous_bytes() < 200 << 20
+    assert names(own_server) == []
+    assert list((own_server.data_dir / ".remote-arrow" / "tmp").iterdir()) == []
+
+
+def test_a_file_that_is_too_large_for_the_disk(make_server: Callable[..., Server]) -> None:
+    server = make_server("--disk-quota", "1M")
+    write_arrow(server.data_dir / "x.arrow", pa.table({"i": range(1_000_000)}))
+    wait_for_log(server, "file 'x.arrow' was not imported")
+    two_scans(server)
+    assert server.log.count("file 'x.arrow'") == 1
+    assert names(server) == []
 
 
 @pytest.fixture
