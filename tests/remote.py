@@ -126,6 +126,13 @@ class Remote:
             writer.close()
         return json.loads(self.trailers["remote-arrow-flight"])
 
+    def begin_upload(self, name: str, batch: pa.RecordBatch) -> flight.FlightStreamWriter:
+        """DoPut of a first batch, which the server has taken; the caller goes on, or closes it."""
+        writer, answers = self.client.do_put(by_name(name), batch.schema, options=self.options())
+        writer.write_with_metadata(batch, b"is acknowledged")
+        assert answers.read() is not None
+        return writer
+
     def upload(self, table: pa.Table, name: str | None = None, **options: object) -> Json:
         """DoPut of a table in its own batches; options such as if_exists; the Flight's JSON."""
         if options or name is None:

@@ -133,8 +133,7 @@ def test_a_backup_is_of_one_moment_while_others_write(
 
     threads = [threading.Thread(target=write, args=[w]) for w in range(len(acknowledged))]
     with Remote(saved.uri) as remote:
-        half_sent, _ = remote.client.do_put(by_name("half"), SMALL.schema, options=remote.options())
-        half_sent.write_table(SMALL)
+        half_sent = remote.begin_upload("half", SMALL.to_batches()[0])
         for thread in threads:
             thread.start()
         seen = []

@@ -16,7 +16,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from conftest import MakeServer
 from raw_http2 import PREFACE
-from remote import Remote, by_name
+from remote import Remote
 from serving import Server
 
 SMALL = pa.table({"n": [1, 2, 3]})
@@ -207,8 +207,7 @@ def test_a_kept_connection_hears_that_the_server_stops(own_server: Server) -> No
     connection = keep(own_server)
     assert ask_on(connection, "/readyz")[0] == 200
     with Remote(own_server.uri) as remote:
-        writer, _ = remote.client.do_put(by_name("t"), SMALL.schema, options=remote.options())
-        writer.write_table(SMALL)
+        writer = remote.begin_upload("t", SMALL.to_batches()[0])
         os.kill(own_server.pid, signal.SIGTERM)
         deadline = time.monotonic() + 10
         while (answer := ask_on(connection, "/readyz"))[0] == 200:

@@ -135,8 +135,7 @@ def test_sighup_changes_the_tokens_and_no_call_is_dropped(
     tokens.write_text("old\n")
     server = make_server("--token-file", str(tokens))
     with Remote(server.uri, token="old") as remote:
-        writer, _ = remote.client.do_put(by_name("t"), SMALL.schema, options=remote.options())
-        writer.write_table(SMALL)
+        writer = remote.begin_upload("t", SMALL.to_batches()[0])
         tokens.write_text("new\nnewer\n")
         reload(server)
         assert not is_let_in(server, "old")
@@ -255,8 +254,7 @@ def test_server_runs_without_a_manager_that_listens(make_server: MakeServer, add
 def test_sighup_while_stopping_does_not_end_it_sooner(make_server: MakeServer) -> None:
     server = make_server()
     with Remote(server.uri) as remote:
-        writer, _ = remote.client.do_put(by_name("t"), SMALL.schema, options=remote.options())
-        writer.write_table(SMALL)
+        writer = remote.begin_upload("t", SMALL.to_batches()[0])
         os.kill(server.pid, signal.SIGTERM)
         wait_until(lambda: "stopping: terminated" in server.log)
         os.kill(server.pid, signal.SIGHUP)
@@ -309,6 +307,7 @@ def test_slow_log_says_what_a_call_was(make_server: MakeServer, form: str) -> No
     ]
     assert (put["flight"], put["rows"], put["code"]) == ("0", "3", "OK")
     assert json.loads(info["command"]) == SORTED
+    assert float(info["queue"]) > 0  # until a thread took it
     assert (get["flight"], get["rows"]) == ("1", "3")
     assert int(get["bytes"]) > 0
     assert wrong["code"] == "INVALID_ARGUMENT"

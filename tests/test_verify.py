@@ -13,15 +13,15 @@ import pyarrow as pa
 import pytest
 
 from conftest import MakeServer
-from remote import Remote
+from remote import Remote, by_name
 from serving import Server, server_binary
 from zoo import all_tables
 
 SMALL = pa.table({"n": [1, 2, 3]})
 WORDS = pa.table({"w": pa.array(["a", "b", "a"]).dictionary_encode(), "n": [1, 2, 3]})
 SORTED = {"from": {"name": "t"}, "do": [{"sort_by": {"sorting": "n"}}]}
-# Bytes that are flipped in a small file: many, and the first and the last.
-FLIPS = 60
+# Between bytes that are flipped in the file of a table: below 8, the least between messages.
+STEP = 7
 
 
 def verify(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
@@ -66,10 +66,10 @@ def flipped(path: Path, at: int) -> Iterator[None]:
     path.write_bytes(whole)
 
 
-def spread(path: Path) -> list[int]:
-    """Places all over a file."""
+def spread(path: Path, step: int) -> list[int]:
+    """Places all over a file, the first and the last byte among them."""
     size = path.stat().st_size
-    return sorted({*range(0, size, max(1, size // FLIPS)), size - 1})
+    return sorted({*range(0, size, step), size - 1})
 
 
 def segments(folder: Path) -> list[Path]:
@@ -124,13 +124,13 @@ def test_every_type_of_table_is_all_right(make_server: MakeServer) -> None:
 
 def test_a_flipped_byte_in_a_file_is_found_and_named(stored: Path) -> None:
     first, words = file_of(stored, SMALL), file_of(stored, WORDS)
-    for at in spread(first):
+    for at in spread(first, STEP):
         with flipped(first, at):
             lines = damages(stored)
         assert len(lines) == 2, at
         for line, version in zip(lines, (1, 2), strict=True):
             assert line.startswith(f"Flight 0 't' version {version}: segment {first.name}: ")
-    for at in spread(words):
+    for at in spread(words, STEP):
         with flipped(words, at):
             [line] = damages(stored)
         assert line.startswith(f"Flight 1 'w' version 1: segment {words.name}: ")
@@ -154,12 +154,27 @@ def test_a_file_of_another_size_is_found(stored: Path, harm: str) -> None:
 def test_a_flipped_byte_in_the_catalog_is_found(stored: Path) -> None:
     catalog = stored / ".remote-arrow" / "catalog.db"
     n_pages = catalog.stat().st_size // 4096
-    for at in {*spread(catalog), *(4096 * page + 4090 for page in range(n_pages))}:
+    for at in {*spread(catalog, 1031), *(4096 * page + 4090 for page in range(n_pages))}:
         with flipped(catalog, at):
             lines = damages(stored)
         assert lines, at
         assert all("catalog" in line for line in lines), (at, lines)
     assert damages(stored) == []
+
+
+def test_pages_of_the_catalog_that_nothing_uses_are_checked_too(own_server: Server) -> None:
+    with Remote(own_server.uri) as remote:
+        noted = [(batch, b"x" * 100_000) for batch in SMALL.to_batches()]
+        remote.put(by_name("noted"), SMALL.schema, noted)
+        remote.action("delete", name="noted")
+    own_server.stop()
+    catalog = own_server.data_dir / ".remote-arrow" / "catalog.db"
+    n_pages = catalog.stat().st_size // 4096
+    assert n_pages > 100_000 // 4096
+    for page in range(0, n_pages, 3):
+        with flipped(catalog, 4096 * page + 100):
+            assert damages(own_server.data_dir), page
+    assert damages(own_server.data_dir) == []
 
 
 def test_a_missing_catalog_is_damage(stored: Path) -> None:

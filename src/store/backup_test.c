@@ -4,15 +4,17 @@
 
 #include "store/testing_store.h"
 
-// Fails the n-th file call, or allocation, once.
+// Fails the n-th file call, or allocation, once; counts syncs.
 typedef struct {
     bool is_alloc;
+    atomic_int n_syncs;
     atomic_int left;
     atomic_int n_failed;
 } fault;
 
 static int gate(void *context, const ra_os_event *event) {
     fault *f = context;
+    atomic_fetch_add(&f->n_syncs, event->call == RA_OS_SYNC);
     if ((event->call == RA_OS_ALLOC) != f->is_alloc || event->call == RA_OS_READ)
         return 0;
     if (atomic_fetch_sub(&f->left, 1) != 0)
@@ -23,8 +25,11 @@ static int gate(void *context, const ra_os_event *event) {
 
 static const atomic_bool nobody_cancels;
 
-static void make_folder(char path[64]) {
-    snprintf(path, 64, "/tmp/backup-test-XXXXXX");
+// Beside the store, where files can be linked, or elsewhere.
+static void make_folder(const testing_store *t, bool is_beside, char path[64]) {
+    const char *name = strrchr(t->dir, '/');
+    snprintf(path, 64, "%.*s/backup-test-XXXXXX", is_beside ? (int)(name - t->dir) : 4,
+             is_beside ? t->dir : "/tmp");
     assert_non_null(mkdtemp(path));
 }
 
@@ -61,41 +66,75 @@ static void check_backup(const char *folder, const char *name) {
     testing_finish(&copy);
 }
 
+// Makes a backup with the n-th call failing; whether it came to that.
+static bool try_backup(testing_store *t, const char *folder, bool is_alloc, int n, int *n_failed) {
+    fault f = {.is_alloc = is_alloc};
+    atomic_init(&f.left, n);
+    ra_backup made;
+    ra_error err;
+    ra_os_set_gate(gate, &f);
+    int rc = ra_backup_make(t->store, folder, RA_STR("one"), &nobody_cancels, &made, &err);
+    ra_os_set_gate(NULL, NULL);
+    *n_failed += rc != 0;
+    if (rc == 0)
+        check_backup(folder, "one");
+    assert_int_equal(count_entries(folder), 0);
+    return atomic_load(&f.n_failed) > 0;
+}
+
 static void every_failure_leaves_nothing_and_the_next_backup_works(void **state) {
     testing_store *t = *state;
-    char folder[64];
-    make_folder(folder);
     fill(t);
-    for (int is_alloc = 0; is_alloc < 2; is_alloc++) {
-        int n_failed = 0;
-        for (int n = 0;; n++) {
-            fault f = {.is_alloc = is_alloc};
-            atomic_init(&f.left, n);
-            ra_backup made;
-            ra_error err;
-            ra_os_set_gate(gate, &f);
-            int rc = ra_backup_make(t->store, folder, RA_STR("one"), &nobody_cancels, &made, &err);
-            ra_os_set_gate(NULL, NULL);
-            if (rc != 0)
-                n_failed++;
-            else
-                check_backup(folder, "one");
-            assert_int_equal(count_entries(folder), 0);
-            if (atomic_load(&f.n_failed) == 0)
-                break;
-        }
+    for (int variant = 0; variant < 4; variant++) {
+        char folder[64];
+        int n_failed = 0, n = 0;
+        make_folder(t, variant & 1, folder);
+        while (try_backup(t, folder, (variant & 2) != 0, n, &n_failed))
+            n++;
         assert_true(n_failed > 5);
+        assert_int_equal(rmdir(folder), 0);
     }
     // None of them made the store read-only, or lost it anything.
     testing_upload(t, "c", 0, 10, RA_IF_EXISTS_ERROR);
     testing_assert_rows(t, 0, 0, 20);
-    assert_int_equal(rmdir(folder), 0);
+}
+
+static int count_syncs(testing_store *t, const char *folder, const char *name, ra_backup *made) {
+    fault f = {0};
+    ra_error err;
+    atomic_init(&f.left, -1);
+    ra_os_set_gate(gate, &f);
+    testing_check(ra_backup_make(t->store, folder, ra_str_of(name), &nobody_cancels, made, &err),
+                  &err);
+    ra_os_set_gate(NULL, NULL);
+    return atomic_load(&f.n_syncs);
+}
+
+// Results are not synced when they are made, nor written to the catalog at once.
+static void a_result_of_just_now_is_in_it_and_on_disk(void **state) {
+    testing_store *t = *state;
+    char folder[64];
+    ra_backup made;
+    make_folder(t, true, folder);
+    testing_upload(t, "a", 0, 10, RA_IF_EXISTS_ERROR);
+    int before = count_syncs(t, folder, "before", &made);
+    assert_int_equal(made.n_flights, 1);
+    for (int i = 1; i <= 3; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "with-%d", i);
+        testing_result(t, 100 * i, 10);
+        assert_true(count_syncs(t, folder, name, &made) >= before + i);
+        assert_int_equal(made.n_flights, 1 + i);
+        assert_int_equal(made.n_files, 1 + i);
+        assert_int_equal(made.linked_bytes, made.n_bytes);
+    }
+    testing_remove_tree(folder);
 }
 
 static void a_cancelled_backup_leaves_nothing(void **state) {
     testing_store *t = *state;
     char folder[64];
-    make_folder(folder);
+    make_folder(t, true, folder);
     fill(t);
     atomic_bool cancelled;
     atomic_init(&cancelled, true);
@@ -109,7 +148,7 @@ static void a_cancelled_backup_leaves_nothing(void **state) {
 static void a_lost_file_is_counted_and_the_rest_is_there(void **state) {
     testing_store *t = *state;
     char folder[64], path[RA_SEGMENT_PATH_BYTES];
-    make_folder(folder);
+    make_folder(t, true, folder);
     fill(t);
     ra_flight *flight;
     ra_version *version;
@@ -148,7 +187,7 @@ static void *make_one(void *arg) {
 static void two_at_once_are_both_whole_or_one_is_told(void **state) {
     testing_store *t = *state;
     char folder[64];
-    make_folder(folder);
+    make_folder(t, true, folder);
     fill(t);
     for (int round = 0; round < 10; round++) {
         maker makers[2] = {{t, folder, "x", 0}, {t, folder, "y", 0}};
@@ -169,6 +208,7 @@ static void two_at_once_are_both_whole_or_one_is_told(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         testing_unit(every_failure_leaves_nothing_and_the_next_backup_works),
+        testing_unit(a_result_of_just_now_is_in_it_and_on_disk),
         testing_unit(a_cancelled_backup_leaves_nothing),
         testing_unit(a_lost_file_is_counted_and_the_rest_is_there),
         testing_unit(two_at_once_are_both_whole_or_one_is_told),
