@@ -204,19 +204,19 @@ class Calls:
         By an exchange, whose call can be cancelled while the server runs: of GetFlightInfo
         pyarrow gives no hold.
         """
+        return interruptible(lambda: self.read(lambda: self._exchanged(command, None)))
+
+    def run_once(self, command: str, argument: pa.ChunkedArray | None) -> dict[str, Any]:
+        """The same, not tried again, perhaps with a streamed argument."""
 
         def run() -> dict[str, Any]:
-            with self.exchange(command.encode(), bounded=True) as exchange:
-                return exchange.about()  # its rows are not wanted
-
-        return interruptible(lambda: self.read(run))
-
-    def streamed_run(self, command: str, argument: pa.ChunkedArray) -> dict[str, Any]:
-        """Runs a command with a streamed argument, once; the Flight's JSON."""
-
-        def run() -> dict[str, Any]:
-            with self.translated(), self.exchange(command.encode(), bounded=False) as exchange:
-                exchange.send(argument)
-                return exchange.about()
+            with self.translated():
+                return self._exchanged(command, argument)
 
         return interruptible(run)
+
+    def _exchanged(self, command: str, argument: pa.ChunkedArray | None) -> dict[str, Any]:
+        with self.exchange(command.encode(), bounded=argument is None) as exchange:
+            if argument is not None:
+                exchange.send(argument)
+            return exchange.about()  # the rows are not wanted

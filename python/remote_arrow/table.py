@@ -165,7 +165,11 @@ class RemoteTable(Reading, LocalAttributes):
         return self._run("take", {"indices": indices_argument(indices)})
 
     def filter(self, mask: Any, null_selection_behavior: str = "drop") -> RemoteTable:
-        """The rows at which the mask, one boolean a row, is true."""
+        """The rows at which the mask, one boolean a row, is true.
+
+        >>> ds.filter([True, False, None]).num_rows
+        1
+        """
         if isinstance(mask, pc.Expression):
             raise not_yet("filter with an Expression")
         arguments = {
@@ -175,11 +179,19 @@ class RemoteTable(Reading, LocalAttributes):
         return self._run("filter", arguments)
 
     def slice(self, offset: int = 0, length: int | None = None) -> RemoteTable:
-        """At most `length` rows from `offset` on; None: all that follow."""
+        """At most `length` rows from `offset` on; None: all that follow.
+
+        >>> ds.slice(1, 1).to_pylist()
+        [{'fare': 3.0, 'zone': 'B'}]
+        """
         return self._run("slice", slice_arguments(offset, length))
 
     def select(self, columns: Iterable[str | int]) -> RemoteTable:
-        """Columns by name or position, in the given order."""
+        """Columns by name or position, in the given order.
+
+        >>> ds.select(["zone", 0]).column_names
+        ['zone', 'fare']
+        """
         return self._run("select", {"columns": columns_argument(columns)})
 
     def drop_null(self) -> RemoteTable:
@@ -187,7 +199,11 @@ class RemoteTable(Reading, LocalAttributes):
         return self._run("drop_null", {})
 
     def sort_by(self, sorting: Any, **kwargs: Any) -> RemoteTable:
-        """The rows in stable order of a column, or of (column, order[, null placement]) keys."""
+        """The rows in stable order of a column, or of (column, order[, null placement]) keys.
+
+        >>> ds.sort_by([("zone", "ascending"), ("fare", "descending")]).to_pydict()
+        {'fare': [52.0, 7.5, 3.0], 'zone': ['A', 'A', 'B']}
+        """
         return self._run("sort_by", sorting_arguments(sorting, **kwargs))
 
     def drop_columns(self, columns: str | Iterable[str]) -> RemoteTable:
@@ -205,7 +221,11 @@ class RemoteTable(Reading, LocalAttributes):
         return self._run("remove_column", {"i": math.trunc(i)})
 
     def rename_columns(self, names: Iterable[str] | Mapping[str, str]) -> RemoteTable:
-        """The same rows under new names: one for each column, or some by their old name."""
+        """The same rows under new names: one for each column, or some by their old name.
+
+        >>> ds.rename_columns({"fare": "price"}).column_names
+        ['price', 'zone']
+        """
         return self._run("rename_columns", {"names": names_argument(names)})
 
     def replace_schema_metadata(self, metadata: Mapping[str, str] | None = None) -> RemoteTable:
@@ -272,11 +292,16 @@ class RemoteTable(Reading, LocalAttributes):
         """Gives this content a name, or makes it the next version of that name.
 
         Raises FlightExists when the name is taken, Conflict when `if_version` is stale.
+
+        >>> ds.slice(0, 2).publish_as("rides", if_exists="replace", if_version=ds.version).version
+        2
         """
         given = {} if if_version is None else {"if_version": if_version}
         command = self._command([], **{"as": name, "if_exists": if_exists}, **given)
-        descriptor = flight.FlightDescriptor.for_command(command)
         # Not tried again: the first attempt may have been done.
+        if is_long(self._steps, self.total_bytes):
+            return self._handle(self._calls.run_once(command, None))
+        descriptor = flight.FlightDescriptor.for_command(command)
         with self._calls.translated():
             info = self._calls.client.get_flight_info(descriptor, self._calls.options())
         return RemoteTable(self._calls, info)
@@ -286,6 +311,10 @@ class RemoteTable(Reading, LocalAttributes):
 
         `more`: a handle of the same server, or what `Connection.upload` takes. Conflict when
         `if_version` is not the newest version; ValueError when the Flight has no name.
+
+        >>> longer = ds.append(ds.slice(0, 1))
+        >>> longer.num_rows, longer.version, ds.num_rows
+        (4, 2, 3)
         """
         about = json.loads(self._info_of(None).app_metadata)
         name = next(iter(about["names"]), None)
@@ -300,7 +329,11 @@ class RemoteTable(Reading, LocalAttributes):
         return RemoteTable(self._calls, self._info_of(None))
 
     def versions(self) -> list[dict[str, Any]]:
-        """All versions: number, state, rows, bytes, time."""
+        """All versions: number, state, rows, bytes, time.
+
+        >>> [(v["version"], v["rows"]) for v in ds.versions()]
+        [(1, 3)]
+        """
         versions: list[dict[str, Any]] = self._action("versions")["versions"]
         return versions
 
@@ -344,6 +377,10 @@ class RemoteTable(Reading, LocalAttributes):
     def _is_combined(self) -> bool:
         return bool(self.about.get("combined"))
 
+    def _handle(self, about: Mapping[str, Any]) -> RemoteTable:
+        """The handle of the Flight that was just made."""
+        return RemoteTable(self._calls, info_by_id(self._calls, about["id"], about["version"]))
+
     def _whole(self) -> flight.Ticket:
         return self._info.endpoints[0].ticket
 
@@ -367,8 +404,7 @@ class RemoteTable(Reading, LocalAttributes):
             named = {
                 key: a if a is not stream else {"stream": True} for key, a in arguments.items()
             }
-            about = self._calls.streamed_run(self._command([{method: named}]), stream)
-            return RemoteTable(self._calls, info_by_id(self._calls, about["id"], about["version"]))
+            return self._handle(self._calls.run_once(self._command([{method: named}]), stream))
         step: Step = {method: dict(arguments)}
         return run(self._calls, self._command([step]), is_long([step], self.total_bytes))
 

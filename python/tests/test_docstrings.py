@@ -35,7 +35,7 @@ def test_docstring(example: doctest.DocTest, con: ra.Connection) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert len(list(examples())) >= 8
+    assert len(list(examples())) >= 16
 
 
 def test_page_about_python(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
