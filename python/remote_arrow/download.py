@@ -45,9 +45,14 @@ class Download:
                 if n_breaks == _MAX_BREAKS:
                     raise
 
-    def table(self) -> pa.Table:
-        """All batches as a table."""
-        batches = list(self.batches())
+    def table(self, check: Callable[[int], None] | None = None) -> pa.Table:
+        """All batches as a table. `check` is told the bytes so far after each, and may raise."""
+        batches, n_bytes = [], 0
+        for batch in self.batches():
+            batches.append(batch)
+            if check is not None:
+                n_bytes += batch.nbytes
+                check(n_bytes)
         return pa.Table.from_batches(batches, self._schema)
 
     def _batches(self) -> Iterator[pa.RecordBatch]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from remote_arrow.arguments import column_argument, row_range, slice_arguments
 from remote_arrow.base import Source
-from remote_arrow.download import at_most
+from remote_arrow.download import Download, at_most
 from remote_arrow.errors import DownloadTooLarge
 from remote_arrow.options import options
 
@@ -90,8 +90,9 @@ class LocalAttributes(Source):
         ['A', 'B', 'A']
         """
         position = self._position(i)
-        self._check_implicit("column", self._column_bytes(position), "to_table(columns)")
-        return self._download([position]).table().column(0)
+        n_bytes = self._column_bytes(position)
+        table = self._small(self._download([position]), n_bytes, "column", "to_table(columns)")
+        return table.column(0)
 
     def itercolumns(self) -> Iterator[pa.ChunkedArray]:
         """The columns, each downloaded when it is its turn."""
@@ -166,27 +167,25 @@ class LocalAttributes(Source):
         others = sum(width for width in widths if width is not None)
         return max(self.total_bytes - others * self.num_rows // 8, 0)
 
-    def _check_implicit(self, name: str, n_bytes: int, instead: str) -> None:
-        limit = options.max_implicit_download
-        if n_bytes > limit:
-            raise DownloadTooLarge(
-                f"{name} would download {n_bytes:,} bytes, more than "
-                f"remote_arrow.options.max_implicit_download ({limit:,}); ask for them by {instead}"
-            )
-
     def _implicit(self, name: str, instead: str) -> pa.Table:
         """The whole table for the attribute `name`. DownloadTooLarge tells to call `instead`."""
-        self._check_implicit(name, self.total_bytes, instead)
-        download = self._download()
-        if self.total_bytes >= 0:
-            table = download.table()
-        else:  # a command that was not run: only its rows tell
-            parts, n_bytes = [], 0
-            for batch in download.batches():
-                n_bytes += batch.nbytes
-                self._check_implicit(name, n_bytes, instead)
-                parts.append(batch)
-            table = pa.Table.from_batches(parts, self.schema)
+        return self._small(self._download(), self.total_bytes, name, instead)
+
+    def _small(self, download: Download, n_bytes: int, name: str, instead: str) -> pa.Table:
+        """What is downloaded, if that is no more than implicit downloads may be; `n_bytes` < 0:
+        only the download will tell.
+        """
+
+        def check(n_bytes: int) -> None:
+            limit = options.max_implicit_download
+            if n_bytes > limit:
+                raise DownloadTooLarge(
+                    f"{name} would download {n_bytes:,} bytes, more than remote_arrow.options."
+                    f"max_implicit_download ({limit:,}); ask for them by {instead}"
+                )
+
+        check(n_bytes)
+        table = download.table(check if n_bytes < 0 else None)
         return table.combine_chunks() if self._is_combined() else table
 
 

@@ -13,6 +13,7 @@ import pyarrow.flight as flight
 from remote_arrow.calls import Calls
 from remote_arrow.progress import Watcher, watched, watching
 from remote_arrow.sources import Source, SourceOptions, bytes_per_row, open_source
+from remote_arrow.waiting import until_given_up
 
 IfExists = Literal["error", "replace", "append", "reuse"]
 _ABORT = b"remote-arrow-abort"
@@ -54,7 +55,7 @@ def put(
     descriptor = flight.FlightDescriptor.for_command(json.dumps({"put": asked}))
     with calls.translated():
         writer, _ = calls.client.do_put(descriptor, source.schema, calls.options(bounded=False))
-    pieces = (piece for batch in source.batches for piece in _pieces(batch))
+    pieces = (piece for batch in until_given_up(source.batches) for piece in _pieces(batch))
     try:  # only calls are translated: the answer to an abort is no reason for the source's error
         for piece in watched(pieces, source.n_rows, watcher):
             with calls.translated():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from typing import TypeVar
+
+import pyarrow as pa
 
 T = TypeVar("T")
 _END_TIMEOUT_S = 5.0  # a cancelled call ends in a round trip
@@ -19,12 +21,12 @@ class Cancel:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._cancels: list[Callable[[], object]] = []
-        self._requested = False
+        self.is_requested = False
 
     def request(self) -> bool:
         """Ends the calls that run, and those that begin from now on. Whether any ran."""
         with self._lock:
-            self._requested = True
+            self.is_requested = True
             cancels = list(self._cancels)
         for cancel in cancels:
             cancel()
@@ -33,7 +35,7 @@ class Cancel:
     def _add(self, cancel: Callable[[], object]) -> None:
         with self._lock:
             self._cancels.append(cancel)
-            is_late = self._requested
+            is_late = self.is_requested
         if is_late:
             cancel()
 
@@ -67,6 +69,15 @@ def cancellable(cancel: Callable[[], object]) -> Iterator[None]:
         yield
     finally:
         current._remove(cancel)
+
+
+def until_given_up(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same batches, but an error for the next when whoever waits has given up."""
+    current = _current.get()
+    for batch in batches:
+        if current is not None and current.is_requested:
+            raise pa.ArrowCancelled("the upload was cancelled")
+        yield batch
 
 
 def started(work: Callable[[], T], cancel: Cancel) -> Future[T]:

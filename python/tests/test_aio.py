@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +120,33 @@ def test_cancelled_iteration_ends_on_the_server(server: Server, long: ra.RemoteT
 
     assert run_cancelled(slowly, server, 0.4) < SHORT_S
     assert "code=CANCELLED" in ended(server, "DoGet")[0]
+
+
+def test_cancelled_upload_leaves_nothing(con: ra.Connection, server: Server) -> None:
+    taken = 0
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        nonlocal taken
+        while True:
+            taken += 1
+            time.sleep(0.05)
+            yield T.to_batches()[0]
+
+    async def story() -> None:
+        async with await ra.aio.connect(server.uri) as client:
+            source = pa.RecordBatchReader.from_batches(T.schema, batches())
+            task = asyncio.ensure_future(client.upload(source, "half"))
+            await asyncio.sleep(0.4)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await asyncio.sleep(0.4)
+            seen = taken
+            await asyncio.sleep(0.3)
+            assert 2 < taken == seen
+
+    asyncio.run(story())
+    assert "code=CANCELLED" in ended(server, "DoPut")[0] and con.flights() == []
 
 
 def test_cancelled_read_of_a_server_that_hangs(server: Server, long: ra.RemoteTable) -> None:

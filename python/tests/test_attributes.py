@@ -294,8 +294,22 @@ def test_large_implicit_downloads_name_the_explicit_call(
         with pytest.raises(ra.DownloadTooLarge, match=r"max_implicit_download.*to_\w+\(|iter_b"):
             read()
     assert ds.to_table() == ds.to_reader().read_all() == table
-    with ds.pipeline(publish=False) as p, pytest.raises(ra.DownloadTooLarge):
-        p.slice(0).to_pylist()
+    with ds.pipeline(publish=False) as p:
+        planned = p.slice(0)
+    for read in (planned.to_pylist, lambda: planned["s"], lambda: planned.columns):
+        with pytest.raises(ra.DownloadTooLarge):
+            read()
+
+
+def test_combined_columns_are_one_chunk(con: ra.Connection) -> None:
+    ds = con.upload(pa.table({"i": range(2_000_000)}))
+    assert ds["i"].num_chunks > 1
+    combined = ds.combine_chunks()
+    with ds.pipeline(publish=False) as p:
+        planned = p.combine_chunks()
+    for table in (combined, planned):
+        assert table["i"].num_chunks == table.columns[0].num_chunks == 1
+        assert table.to_table().column(0).num_chunks == pa.table(table).column(0).num_chunks == 1
 
 
 def test_docs_list_what_is_not_there_yet() -> None:

@@ -131,7 +131,9 @@ static void finish_request(ra_request *request) {
     }
     ra_audit_log(request);
     const ra_change_result *result = &request->result;
-    if (request->change.change == RA_CHANGE_PUBLISH && result->err.code == RA_OK)
+    bool is_append = request->change.change == RA_CHANGE_PUBLISH &&
+                     request->change.if_exists == RA_IF_EXISTS_APPEND;
+    if (is_append && result->err.code == RA_OK)
         consider_compaction(request->catalog, result->flight, result->version);
     if (request->n_released > 0)
         send_away(request);
