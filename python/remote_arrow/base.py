@@ -96,6 +96,8 @@ class Source:
         `indices` if those are given, after the steps `more`.
         """
         steps = list(more)
+        if isinstance(columns, str | bytes):
+            raise TypeError("columns are a list of names and positions, not a str")
         if columns is not None:
             steps.append({"select": {"columns": columns_argument(columns)}})
         if indices is not None:

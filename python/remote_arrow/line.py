@@ -140,4 +140,5 @@ def _new_or_of_grpc(before: set[Path]) -> list[str]:
     return names
 
 
-os.register_at_fork(before=Line.before_fork, after_in_parent=Line.after_fork_in_parent)
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(before=Line.before_fork, after_in_parent=Line.after_fork_in_parent)

@@ -22,7 +22,8 @@ _MAX_CHARACTERS = 80  # of a value or a type
 
 def text_of(table: RemoteTable) -> str:
     """Name, id, shape, and the first rows as pyarrow shows them."""
-    return _shown(table, _text, lambda title, problem: f"<RemoteTable {title}>\n{problem}")
+    shown = _shown(table, _text, lambda title, problem: f"<RemoteTable {title}>\n{problem}")
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", shown)
 
 
 def html_of(table: RemoteTable) -> str:
@@ -54,7 +55,7 @@ def _text(table: RemoteTable, title: str, rows: pa.Table) -> str:
     body = rows.to_string(preview_cols=_MAX_COLUMNS).partition("\n")[2]
     left = table.num_columns - rows.num_columns
     more = f"\n… {left} more columns" if left > 0 else ""
-    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", f"<RemoteTable {title}>\n{body}{more}")
+    return f"<RemoteTable {title}>\n{body}{more}"
 
 
 def _html(table: RemoteTable, title: str, rows: pa.Table) -> str:

@@ -50,6 +50,8 @@ def test_rows_and_columns_are_chosen(con: ra.Connection) -> None:
     assert ds.to_pandas(types_mapper=None).equals(T.to_pandas())
     with pytest.raises(ra.RemoteArrowError, match="z"):
         ds.to_table(["z"])
+    with pytest.raises(TypeError, match="list of names"):
+        ds.to_table("a")
     assert len(con.flights()) == 1
 
 
