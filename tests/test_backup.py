@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
+import signal
 import socket
+import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +19,7 @@ import pytest
 
 from conftest import MakeServer
 from remote import Json, Remote, by_id, by_name
-from serving import Server, refused_start
+from serving import Server, refused_start, server_binary
 from zoo import all_tables
 
 SMALL = pa.table({"n": [1, 2, 3]})
@@ -245,6 +249,44 @@ def test_a_full_disk_leaves_nothing(make_server: MakeServer, small_disk: Path) -
     with Remote(copy.uri) as remote:
         assert remote.get(by_name("fits")).equals(pa.table({"n": range(6_000_000)}))
     copy.stop()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_server_that_ends_meanwhile_leaves_whole_backups_or_none(
+    saved: Server, folder: Path, how: signal.Signals
+) -> None:
+    flights = 60
+    with Remote(saved.uri) as remote:
+        remote.upload(pa.table({"n": range(flights)}), "t")
+        for n in range(flights - 1):  # results, each of which a backup has to sync
+            remote.info({"from": {"name": "t"}, "do": [{"slice": {"offset": n}}]})
+    saved.restart()  # a result is written to the catalog a moment after it is answered
+    for delay_ms in (0, 2, 5, 10, 20, 50):
+        name = f"after-{delay_ms}"
+
+        def ask(name: str = name) -> None:
+            with contextlib.suppress(pa.ArrowException, OSError), Remote(saved.uri) as remote:
+                remote.action("backup", name=name)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        time.sleep(delay_ms / 1000)
+        os.kill(saved.pid, how)
+        asking.join()
+        if how == signal.SIGKILL:
+            saved.kill()
+        else:
+            saved.wait()
+        saved.start()
+        assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+    for path in folder.iterdir():
+        checked = subprocess.run(
+            [str(server_binary()), "--data-dir", str(path), "--verify"],
+            capture_output=True,
+            text=True,
+        )
+        assert checked.stdout.startswith(f"checked: {flights} Flights, ")
+        assert checked.returncode == 0
 
 
 def test_what_a_killed_server_left_is_removed_at_start(saved: Server, folder: Path) -> None:
