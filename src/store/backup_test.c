@@ -120,7 +120,7 @@ static void a_result_of_just_now_is_in_it_and_on_disk(void **state) {
     int before = count_syncs(t, folder, "before", &made);
     assert_int_equal(made.n_flights, 1);
     for (int i = 1; i <= 3; i++) {
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "with-%d", i);
         testing_result(t, 100 * i, 10);
         assert_true(count_syncs(t, folder, name, &made) >= before + i);
