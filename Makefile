@@ -178,7 +178,8 @@ test-wire: build .venv/.done
 	$(PYTEST) python/tests
 	$(MAKE) --no-print-directory SAN=address,undefined build
 	RA_SERVER=$(BUILD)/address-undefined/remote-arrow-server RA_EXAMPLES=20 \
-	    $(PYTEST) tests/test_story.py tests/test_roundtrip.py tests/test_limits.py tests/test_wire_attacks.py
+	    $(PYTEST) tests/test_story.py tests/test_roundtrip.py tests/test_limits.py tests/test_wire_attacks.py \
+	    tests/test_import.py
 
 .PHONY: test-interop
 test-interop: build .venv/.done

@@ -48,22 +48,21 @@ static ra_str stem_of(ra_str name) {
     return (ra_str){name.data, (size_t)(dot - name.data)};
 }
 
-// The version that the file's former bytes became, if that is still the newest of the stem's
-// Flight.
-static void find_predecessor(const ra_import *import, ra_change *change) {
+// A Flight that the file's former bytes became gets another version.
+static ra_if_exists if_exists_of(const ra_import *import) {
     ra_snapshot *snapshot = ra_store_snapshot(import->store);
-    const ra_flight *flight = ra_snapshot_find(snapshot, change->name);
-    if (flight && import->is_known && import->known.has_uid &&
-        memcmp(flight->uid, import->known.uid, sizeof flight->uid) == 0)
-        change->if_exists = RA_IF_EXISTS_REPLACE;
+    const ra_flight *flight = ra_snapshot_find(snapshot, stem_of(import->name));
+    bool is_ours = flight && import->is_known && import->known.has_uid &&
+                   memcmp(flight->uid, import->known.uid, sizeof flight->uid) == 0;
     ra_snapshot_unref(snapshot);
+    return is_ours ? RA_IF_EXISTS_REPLACE : RA_IF_EXISTS_ERROR;
 }
 
 static int publish(const ra_import *import, ra_content *content, ra_import_result *out,
                    ra_error *err) {
     ra_change change = {.change = RA_CHANGE_PUBLISH,
                         .name = stem_of(import->name),
-                        .if_exists = RA_IF_EXISTS_ERROR,
+                        .if_exists = if_exists_of(import),
                         .if_version = -1,
                         .kind = RA_KIND_DATASET,
                         .content = content,
@@ -71,7 +70,6 @@ static int publish(const ra_import *import, ra_content *content, ra_import_resul
                         .file_name = import->name,
                         .file = import->mark};
     ra_change_result result = {0};
-    find_predecessor(import, &change);
     RA_TRY(ra_store_change_wait(import->store, &change, &result, err));
     *out = (ra_import_result){result.flight->id, result.version->number, content->n_rows};
     ra_flight_unref(result.flight);
@@ -91,6 +89,8 @@ static int check_unchanged(const ra_import *import, ra_error *err) {
 static int import_rows(const ra_import *import, ra_import_result *out, ra_error *err) {
     ra_content *content;
     RA_TRY(ra_name_check(stem_of(import->name), err));
+    RA_TRY(ra_store_check_publish(import->store, stem_of(import->name), if_exists_of(import), -1,
+                                  err));
     if (import->mark.bytes == 0)
         RA_FAIL(err, INVALID_ARGUMENT, "the file is empty");
     RA_TRY(ra_store_check_disk(import->store, import->mark.bytes, err));

@@ -5,6 +5,7 @@
 #include "arrow/slice.h"
 #include "base/base64.h"
 #include "sql/worker/c_data.h"
+#include "sql/worker/map_keys.h"
 #include "sql/worker/protocol.h"
 #include "sql/worker/storage.h"
 #include "sql/worker/stream.h"
@@ -32,21 +33,31 @@ typedef struct {
 // The process's one table: DuckDB's callbacks have no other way to it before the library is known.
 static writer the_writer;
 
-static int make_chunk(writer *w, ra_batch *rows, ra_error *err) {
+static int convert_chunk(writer *w, ra_batch *plain, ra_error *err) {
     struct ArrowArray array;
-    if (w->chunk)
-        w->db->duck.duckdb_destroy_data_chunk(&w->chunk);
-    ra_batch *plain;
-    RA_TRY(ra_storage_batch(rows, w->plain, &plain, err));
-    int rc = ra_c_array(plain, &array, err);
-    ra_batch_unref(plain);
-    RA_TRY(rc);
-    rc = ra_database_check(
+    RA_TRY(ra_c_array(plain, &array, err));
+    int rc = ra_database_check(
         w->db,
         w->db->duck.duckdb_data_chunk_from_arrow(w->db->connection, &array, w->types, &w->chunk),
         err);
     if (array.release)
         array.release(&array);
+    return rc;
+}
+
+static int make_chunk(writer *w, ra_batch *rows, ra_error *err) {
+    ra_batch *plain;
+    ra_error better;
+    if (w->chunk)
+        w->db->duck.duckdb_destroy_data_chunk(&w->chunk);
+    RA_TRY(ra_storage_batch(rows, w->plain, &plain, err));
+    int rc = convert_chunk(w, plain, err);
+    // DuckDB does not say which column it does not take.
+    if (rc != 0 && ra_map_keys_check(plain, &better) != 0) {
+        *err = better;
+        rc = (int)better.code;
+    }
+    ra_batch_unref(plain);
     return rc;
 }
 
