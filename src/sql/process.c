@@ -13,13 +13,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { POLL_MS = 100, FIRST_FREE_FD = 10, MAX_WORDS = 4, BUDGET_SHARE = 4 };
+enum { POLL_MS = 100, FIRST_FREE_FD = 10, MAX_WORDS = 4, BUDGET_SHARE = 4, STALL_MS = 300 * 1000 };
 static const int64_t max_worker_bytes = INT64_C(1) << 30;
 
-// Waits until the descriptor is ready; CANCELLED meanwhile.
+// Waits until the descriptor is ready. Without an end a worker that was stopped, or waits for its
+// disk for ever, would hold up a job or all imports. What is counted is time spent awake.
 static int wait_for(const ra_sql_process *process, int fd, short events, ra_error *err) {
     struct pollfd poll_fd = {.fd = fd, .events = events};
-    while (!atomic_load(process->cancelled)) {
+    for (int64_t waited_ms = 0; !atomic_load(process->cancelled); waited_ms += POLL_MS) {
+        if (waited_ms >= process->stall_ms)
+            RA_FAIL(err, UNAVAILABLE, "the SQL worker did nothing for %" PRId64 " seconds",
+                    process->stall_ms / 1000);
         int n = poll(&poll_fd, 1, POLL_MS);
         if (n > 0)
             return 0;
@@ -128,11 +132,11 @@ int ra_sql_raise_fd(int fd) {
 static int start(ra_sql_process *process, const char *const *words, int file, ra_error *err) {
     int stream[2], answer[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream) != 0)
-        RA_FAIL(err, LIMIT, "no descriptors for a SQL worker");
+        RA_FAIL(err, UNAVAILABLE, "no descriptors for a SQL worker");
     if (pipe2(answer, O_CLOEXEC) != 0) {
         close(stream[0]);
         close(stream[1]);
-        RA_FAIL(err, LIMIT, "no descriptors for a SQL worker");
+        RA_FAIL(err, UNAVAILABLE, "no descriptors for a SQL worker");
     }
     process->stream = stream[0];
     process->answer = answer[0];
@@ -152,7 +156,8 @@ int ra_sql_process_start(ra_sql_process *out, ra_budget *budget, const char *con
     int64_t bytes = budget->limit_bytes / BUDGET_SHARE;
     if (bytes > max_worker_bytes)
         bytes = max_worker_bytes;
-    *out = (ra_sql_process){.cancelled = cancelled, .budget = budget, .charged_bytes = bytes};
+    *out = (ra_sql_process){
+        .cancelled = cancelled, .stall_ms = STALL_MS, .budget = budget, .charged_bytes = bytes};
     RA_TRY(ra_budget_charge(budget, bytes, err));
     int rc = start(out, words, file, err);
     if (rc != 0)

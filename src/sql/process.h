@@ -14,22 +14,23 @@ typedef struct {
     int stream;  // a socket, of tables
     int answer;
     const atomic_bool *cancelled;
+    int64_t stall_ms;  // how long it may leave us waiting
     ra_budget *budget;
     int64_t charged_bytes;
 } ra_sql_process;
 
 // Starts a worker that may use `file` and a quarter of the budget's limit, at most 1 GiB, which is
 // charged as long as it runs: `words` (NULL-terminated) follow that number in its arguments.
-// `cancelled` outlives it. UNAVAILABLE, OUT_OF_MEMORY, LIMIT (descriptors). Not on I/O threads, nor
-// what follows.
+// `cancelled` outlives it. What waits for a worker that does nothing for minutes fails.
+// UNAVAILABLE, OUT_OF_MEMORY, LIMIT (descriptors). Not on I/O threads, nor what follows.
 RA_MUST int ra_sql_process_start(ra_sql_process *out, ra_budget *budget, const char *const *words,
                                  int file, const atomic_bool *cancelled, ra_error *err);
 // Sends all bytes. A worker that does not listen any more has an answer, or is dead: `*gone`, and
-// no error. CANCELLED, IO_ERROR.
+// no error. CANCELLED, UNAVAILABLE, IO_ERROR.
 RA_MUST int ra_sql_process_send(const ra_sql_process *process, const void *data, int64_t bytes,
                                 bool *gone, ra_error *err);
 // Receives exactly so many bytes; `*end` when the worker closed the stream before the first one.
-// CANCELLED, IO_ERROR.
+// CANCELLED, UNAVAILABLE, IO_ERROR.
 RA_MUST int ra_sql_process_receive(const ra_sql_process *process, void *data, int64_t bytes,
                                    bool *end, ra_error *err);
 // Takes no more of what it sends, for which it would wait for ever.
