@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -89,29 +90,32 @@ static int fail_exists(const ra_export *export, ra_error *err) {
             "the file '%s' exists; \"if_exists\": \"replace\" would replace it", export->file);
 }
 
-// Before it is there, so that it is not imported.
-static int remember(const ra_export *export, const char *path, ra_error *err) {
+static int read_mark(const ra_export *export, const char *path, ra_file_mark *out, ra_error *err) {
     int file;
     struct stat about;
-    ra_change change = {.change = RA_CHANGE_FILE, .file_name = ra_str_of(export->file)};
-    ra_change_result result = {0};
+    *out = (ra_file_mark){0};
     RA_TRY(ra_os_open(path, O_RDONLY, 0, &file, err));
-    int rc = ra_import_hash(file, export->cancelled, change.file.hash, err);
+    int rc = ra_import_hash(file, export->cancelled, out->hash, err);
     if (rc == 0 && fstat(file, &about) != 0)
         rc = ra_error_set(err, RA_REASON_IO_ERROR, "stat %s: %s", path, strerror(errno));
     ra_os_close(file);
     RA_TRY(rc);
-    change.file.bytes = about.st_size;
-    change.file.time_ns = about.st_mtim.tv_sec * INT64_C(1000000000) + about.st_mtim.tv_nsec;
-    return ra_store_change_wait(export->content->store, &change, &result, err);
+    out->bytes = about.st_size;
+    out->time_ns = ra_import_time_ns(&about.st_mtim);
+    return 0;
 }
 
-// A plain name in a folder that is open: no link or `..` can lead elsewhere (crash rule 7).
-static int put_in_place(const ra_export *export, int folder, const char *temporary, ra_error *err) {
+// A plain name in a folder that is open: no link or `..` can lead elsewhere (crash rule 7). The
+// file is remembered before it is there, so that it is not imported.
+static int put_in_place(const ra_export *export, int folder, const char *temporary,
+                        const ra_file_mark *mark, ra_error *err) {
     struct stat about;
+    ra_change change = {
+        .change = RA_CHANGE_FILE, .file_name = ra_str_of(export->file), .file = *mark};
+    ra_change_result result = {0};
     if (!export->replace && fstatat(folder, export->file, &about, AT_SYMLINK_NOFOLLOW) == 0)
         return fail_exists(export, err);
-    RA_TRY(remember(export, temporary, err));
+    RA_TRY(ra_store_change_wait(export->content->store, &change, &result, err));
     if (renameat2(AT_FDCWD, temporary, folder, export->file,
                   export->replace ? 0 : RENAME_NOREPLACE) == 0)
         return 0;
@@ -121,10 +125,16 @@ static int put_in_place(const ra_export *export, int folder, const char *tempora
             strerror(errno));
 }
 
+// One at a time: of two exports of a name, what is remembered must be the one that is there.
 static int place(const ra_export *export, const char *temporary, ra_error *err) {
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
     int folder;
+    ra_file_mark mark;
+    RA_TRY(read_mark(export, temporary, &mark, err));
     RA_TRY(ra_os_open(export->data_dir, O_RDONLY | O_DIRECTORY, 0, &folder, err));
-    int rc = put_in_place(export, folder, temporary, err);
+    pthread_mutex_lock(&one_at_a_time);
+    int rc = put_in_place(export, folder, temporary, &mark, err);
+    pthread_mutex_unlock(&one_at_a_time);
     ra_os_close(folder);
     return rc ? rc : ra_os_sync_dir(export->data_dir, err);
 }
