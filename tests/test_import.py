@@ -448,3 +448,56 @@ def test_a_file_that_is_being_written_waits(own_server: Server) -> None:
                 time.sleep(0.1)
     wait_for_log(own_server, "'x.arrow' is Flight 0, version 1: 1000 rows")
     assert "not imported" not in own_server.log
+
+
+@pytest.mark.parametrize("seconds", [4_000_000_000, 2**40, -(2**40)], ids=["2096", "far", "past"])
+def test_a_file_of_any_time_is_taken(own_server: Server, seconds: int) -> None:
+    """Also of one to come, by the clock of the machine that wrote it, or beyond 64 bits."""
+    put_bytes(own_server.data_dir / "x.arrow", GOOD, seconds)
+    wait_for_log(own_server, "'x.arrow' is Flight 0, version 1: 1000 rows")
+    own_server.restart()
+    two_scans(own_server)
+    assert own_server.log.count("file 'x.arrow'") == 1
+
+
+def test_a_file_of_holes_larger_than_the_disk_is_refused_unread(own_server: Server) -> None:
+    part = own_server.data_dir / ".part"
+    with part.open("wb") as file:
+        file.truncate(4 << 40)
+    put(part, own_server.data_dir / "holes.csv")
+    wait_for_log(own_server, "file 'holes.csv' was not imported: ")
+    assert own_server.cpu_seconds() < 10
+
+
+@pytest.mark.parametrize("name", ["nl\nERROR x.csv", "a\\b.csv", "\udcff.csv"], ids=ascii)
+def test_a_file_of_a_strange_name_is_one_line(own_server: Server, name: str) -> None:
+    put_bytes(own_server.data_dir / name, b"i\n1\n")
+    wait_for_log(own_server, "' was not imported: ")
+    own_server.restart()
+    two_scans(own_server)
+    lines = [line for line in own_server.log.splitlines() if " import: " in line]
+    assert len([line for line in lines if "'mark.arrow'" not in line]) == 1
+    assert names(own_server) == []
+
+
+class PlainServer(Server):
+    """A server that may not read what its mode forbids, though root runs the tests."""
+
+    def command_line(self) -> list[str]:
+        command = super().command_line()
+        if os.geteuid() != 0:
+            return command
+        return ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+
+
+def test_a_file_that_may_not_be_read_is_one_line(data_dir: Path, tmp_path: Path) -> None:
+    """It is imported once it may be."""
+    write_arrow(data_dir / "x.arrow", pa.table({"i": [1]}))
+    (data_dir / "x.arrow").chmod(0)
+    server = PlainServer(data_dir=data_dir, log_path=tmp_path / "log")
+    wait_for_log(server, "WARNING import: file 'x.arrow' was not imported: ")
+    two_scans(server)
+    (data_dir / "x.arrow").chmod(0o644)
+    wait_for_log(server, "'x.arrow' is Flight 0, version 1: 1 rows")
+    assert server.log.count("file 'x.arrow'") == 2
+    server.stop()

@@ -15,7 +15,6 @@
 #include "base/log.h"
 #include "base/os.h"
 #include "base/thread.h"
-#include "sql/export.h"
 #include "sql/import_file.h"
 #include "store/files.h"
 
@@ -34,8 +33,12 @@ struct ra_importer {
     atomic_bool stopping;
 };
 
-static int64_t ns_of(struct timespec time) {
-    return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
+// A file whose time is to come, by another machine's clock, has waited since it came here.
+static bool is_settled(const struct stat *about) {
+    int64_t now = ra_os_wall_ns(), changed = ra_import_time_ns(&about->st_mtim);
+    if (changed > now)
+        changed = ra_import_time_ns(&about->st_ctim);
+    return changed <= now - settle_ns;
 }
 
 static bool is_same(const ra_file_mark *a, const ra_file_mark *b) {
@@ -84,10 +87,23 @@ static void import_open_file(ra_importer *importer, ra_import *import) {
                RA_STR_ARG(import->name), result.flight_id, result.version, result.n_rows);
 }
 
-// One whose time has not come yet is taken at once.
-static bool is_settled(const struct stat *about) {
-    int64_t age_ns = ra_os_wall_ns() - ns_of(about->st_mtim);
-    return age_ns < 0 || age_ns >= settle_ns;
+static bool is_done(ra_importer *importer, ra_import *import) {
+    ra_file_mark tried;
+    import->is_known = ra_store_find_file(importer->store, import->name, &import->known);
+    return (import->is_known && is_same(&import->known, &import->mark)) ||
+           (ra_files_find(importer->tried, import->name, &tried) && is_same(&tried, &import->mark));
+}
+
+// Its mark is none that a file has: it is looked at again once it may be read.
+static void note_unreadable(ra_importer *importer, int folder, ra_import *import) {
+    ra_error err;
+    struct stat about;
+    import->mark = (ra_file_mark){.bytes = -1};
+    if (fstatat(folder, import->name.data, &about, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !S_ISREG(about.st_mode) || is_done(importer, import))
+        return;
+    ra_error_set(&err, RA_REASON_IO_ERROR, "the server may not read it");
+    note_failure(importer, import, &err);
 }
 
 // Neither a link nor anything but a plain file is followed or waited for.
@@ -96,21 +112,19 @@ static void consider(ra_importer *importer, int folder, const char *name) {
                         .budget = importer->budget,
                         .cancelled = &importer->stopping,
                         .name = ra_str_of(name)};
-    ra_file_mark tried;
-    ra_error ignored;
     struct stat about;
-    if (!ra_format_of_file(import.name, &import.format) ||
-        ra_export_check_name(import.name, &ignored) != 0)
+    if (name[0] == '.' || !ra_format_of_file(import.name, &import.format))
         return;
     import.fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (import.fd < 0)
+    if (import.fd < 0) {
+        if (errno == EACCES || errno == EPERM)
+            note_unreadable(importer, folder, &import);
         return;
+    }
     if (fstat(import.fd, &about) == 0 && S_ISREG(about.st_mode) && is_settled(&about)) {
-        import.mark = (ra_file_mark){.bytes = about.st_size, .time_ns = ns_of(about.st_mtim)};
-        import.is_known = ra_store_find_file(importer->store, import.name, &import.known);
-        bool was_tried = ra_files_find(importer->tried, import.name, &tried);
-        if (!(import.is_known && is_same(&import.known, &import.mark)) &&
-            !(was_tried && is_same(&tried, &import.mark)))
+        import.mark =
+            (ra_file_mark){.bytes = about.st_size, .time_ns = ra_import_time_ns(&about.st_mtim)};
+        if (!is_done(importer, &import))
             import_open_file(importer, &import);
     }
     close(import.fd);

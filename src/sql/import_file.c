@@ -4,10 +4,19 @@
 #include <sys/stat.h>
 #include <xxhash.h>
 
+#include "base/checked.h"
+#include "base/file_name.h"
 #include "base/os.h"
 #include "sql/import_source.h"
 
 enum { HASH_PART_BYTES = 1024 * 1024 };
+
+int64_t ra_import_time_ns(const struct timespec *time) {
+    int64_t ns;
+    if (ra_mul_i64(time->tv_sec, INT64_C(1000000000), &ns) && ra_add_i64(ns, time->tv_nsec, &ns))
+        return ns;
+    return time->tv_sec < 0 ? INT64_MIN : INT64_MAX;
+}
 
 static int hash_parts(int fd, const atomic_bool *cancelled, XXH3_state_t *state, uint8_t *part,
                       ra_error *err) {
@@ -81,13 +90,14 @@ static int publish(const ra_import *import, ra_content *content, ra_import_resul
 static int check_unchanged(const ra_import *import, ra_error *err) {
     struct stat about;
     if (fstat(import->fd, &about) != 0 || about.st_size != import->mark.bytes ||
-        about.st_mtim.tv_sec * INT64_C(1000000000) + about.st_mtim.tv_nsec != import->mark.time_ns)
+        ra_import_time_ns(&about.st_mtim) != import->mark.time_ns)
         RA_FAIL(err, UNAVAILABLE, "the file was changed while it was read");
     return 0;
 }
 
 static int import_rows(const ra_import *import, ra_import_result *out, ra_error *err) {
     ra_content *content;
+    RA_TRY(ra_file_name_check(import->name, "a file", err));
     RA_TRY(ra_name_check(stem_of(import->name), err));
     RA_TRY(ra_store_check_publish(import->store, stem_of(import->name), if_exists_of(import), -1,
                                   err));
@@ -113,9 +123,13 @@ static int remember_time(const ra_import *import, ra_error *err) {
 
 int ra_import_file(ra_import *import, ra_import_result *out, ra_error *err) {
     *out = (ra_import_result){.flight_id = -1};
+    bool may_be_known = import->is_known && import->known.bytes == import->mark.bytes;
     RA_TRY(ra_store_check_writable(import->store, err));
+    // Before it is read: a file of holes may claim to be larger than any disk.
+    if (!may_be_known)
+        RA_TRY(ra_store_check_disk(import->store, import->mark.bytes, err));
     RA_TRY(ra_import_hash(import->fd, import->cancelled, import->mark.hash, err));
-    if (import->is_known && import->known.bytes == import->mark.bytes &&
+    if (may_be_known &&
         memcmp(import->known.hash, import->mark.hash, sizeof import->mark.hash) == 0)
         return remember_time(import, err);
     return import_rows(import, out, err);

@@ -3,6 +3,7 @@
 #define RA_SQL_IMPORT_FILE_H
 
 #include <stdatomic.h>
+#include <time.h>
 
 #include "sql/format.h"
 #include "store/store.h"
@@ -31,6 +32,10 @@ typedef struct {
 // IO_ERROR (cut short; what DuckDB says), UNAVAILABLE (no worker, or the file has changed
 // meanwhile), DISK_FULL, OUT_OF_MEMORY, LIMIT, CANCELLED. Not on I/O threads.
 RA_MUST int ra_import_file(ra_import *import, ra_import_result *out, ra_error *err);
+
+// When a file was last written, in nanoseconds since 1970; the nearest that there is for times of
+// centuries that 64 bits do not reach.
+int64_t ra_import_time_ns(const struct timespec *time);
 
 // XXH3-128 of what lies in a file. IO_ERROR, CANCELLED. Not on I/O threads.
 RA_MUST int ra_import_hash(int fd, const atomic_bool *cancelled, uint64_t hash[2], ra_error *err);
