@@ -106,6 +106,8 @@ class Source:
         def ticket_at(row: int) -> flight.Ticket:
             if not steps and offset + row == 0 and limit is None:
                 return self._whole()
+            if offset + row == 0 and limit is None:
+                return flight.Ticket(self._command(steps, publish=False))
             length = None if limit is None else max(limit - row, 0)
             rows = {"slice": {"offset": offset + row, "length": length}}
             return flight.Ticket(self._command([*steps, rows], publish=False))

@@ -6,6 +6,7 @@ import argparse
 import io
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -65,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         usage.error(str(error))
     except (RemoteArrowError, pa.ArrowException, *_LOCAL_ERRORS) as error:
         words = str(error).splitlines() or [type(error).__name__]
-        hint = _hint(error, asked)
-        sys.stderr.write(f"remote-arrow: {words[0]}{hint}\n")
+        line = re.sub(r"^do\[\d+\]: ", "", words[0])  # a step of a command that nobody wrote
+        sys.stderr.write(f"remote-arrow: {line}{_hint(error, asked)}\n")
         return _code_of(error)
 
 
@@ -139,6 +140,13 @@ def _put(asked: argparse.Namespace) -> None:
         source, options = sys.stdin.buffer, {"format": asked.format or "arrow"}
     elif "-" in asked.file:
         raise _Usage("standard input (-) cannot be one of several files")
+    if asked.delimiter or asked.encoding:
+        from pyarrow import csv
+
+        if asked.delimiter:
+            options["parse_options"] = csv.ParseOptions(delimiter=asked.delimiter)
+        if asked.encoding:
+            options["read_options"] = csv.ReadOptions(encoding=asked.encoding)
     with _connect(asked) as con:
         ds = con.upload(source, asked.name, if_exists=asked.if_exists, **options)
         _write_line(f"#{ds.id} @{ds.version}: {ds.num_rows} rows")
@@ -298,6 +306,12 @@ def _count(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a number of rows")
 
 
+def _character(text: str) -> str:
+    if len(text.encode()) == 1:
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is not one character of ASCII")
+
+
 def _options(**defaults: Any) -> argparse.ArgumentParser:
     """The options of every command; without a default one that is not given leaves no trace."""
     made = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
@@ -352,6 +366,8 @@ def _add_transfers(command: Callable[..., Any]) -> None:
     put.add_argument("--if-exists", choices=words, default="error", help=text)
     formats = ("arrow", "csv", "parquet")
     put.add_argument("--format", choices=formats, help="default: the suffix; of - arrow")
+    put.add_argument("--delimiter", type=_character, help="of CSV: one character (,)")
+    put.add_argument("--encoding", help="of CSV (utf-8)")
     get = command("get", "download a Flight: NAME or #ID, perhaps @VERSION", _get, "flight")
     get.add_argument("-o", "--output", default="-", help="file; default: standard output")
     get.add_argument("--format", choices=FORMATS, help="default: the suffix; of - table")

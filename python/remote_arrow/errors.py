@@ -78,7 +78,7 @@ _BY_REASON: dict[str, type[RemoteArrowError]] = {
     "READ_ONLY": NotPermitted,
 }
 # What pyarrow puts before the server's words, and behind them.
-_PYARROW_BEFORE = re.compile(r"(Unknown: )?Flight returned [a-z ]+ error, with message: ")
+_PYARROW_BEFORE = re.compile(r"(Unknown: )?(Flight|gRPC) returned [a-z ]+ error, with message: ")
 _PYARROW_BEHIND = ". gRPC client debug context"
 _EXHAUSTED = ("MESSAGE_TOO_LARGE", "OUT_OF_MEMORY", "DISK_FULL", "LIMIT")
 _MIXED: dict[tuple[type, type], type[RemoteArrowError]] = {}

@@ -206,8 +206,7 @@ def _read_csv(text: bytes, given: dict[str, Any]) -> pa.Table:
         table.column_names  # noqa: B018 - decoded here
         return table
     except UnicodeDecodeError as error:
-        hint = "give read_options=ReadOptions(encoding=…)"
-        raise ValueError(f"the CSV file is not UTF-8: {error}; {hint}") from None
+        raise ValueError(f"the CSV file is not UTF-8, give its encoding: {error}") from None
 
 
 def _csv_batches(reader: pyarrow.csv.CSVStreamingReader) -> Iterator[pa.RecordBatch]:

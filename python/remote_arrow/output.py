@@ -34,6 +34,7 @@ SUFFIXES = {
 }
 _MAX_CELL = 40  # columns of a terminal that a value takes
 _MIN_CELL = 6
+_KEPT_CELL = 16  # where columns are left out, the others can be read
 _GAP = "  "
 _MEASURED_ROWS = 1000  # of a long table: they set the widths
 
@@ -178,6 +179,7 @@ def _fitted(widths: list[int], room: int) -> list[int]:
         clipped_widths = [min(width, most) for width in widths]
         if sum(clipped_widths) + len(_GAP) * (len(widths) - 1) <= room:
             return clipped_widths
+    clipped_widths = [min(width, _KEPT_CELL) for width in widths]
     room -= len(_GAP + "… 99999 more")
     kept: list[int] = []
     for width in clipped_widths:

@@ -182,3 +182,13 @@ def test_input_in_another_format_than_arrow_is_told(run: Run) -> None:
         assert "this is no Arrow data" in told
         assert told.endswith("; give --format csv or parquet when it is that\n")
     run("put", "-", "--format", "csv", stdin=b"a,b\n1,2\n")
+
+
+def test_csv_of_other_habits(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"n\xe4me;b\n1;2\n")
+    assert b"not UTF-8, give its encoding" in run("put", tmp_path / "t.csv", code=1).stderr
+    run("put", tmp_path / "t.csv", "--name", "t", "--delimiter", ";", "--encoding", "latin-1")
+    assert run("get", "t", "--format", "csv").stdout.decode() == '"näme","b"\n1,2\n'
+    missing = run("get", "t", "--columns", "name", "--limit", 1, code=1).stderr
+    assert missing == b'remote-arrow: Field "name" does not exist in schema\n'
+    assert b"one character" in run("put", "x.csv", "--delimiter", ";;", code=2).stderr

@@ -190,6 +190,14 @@ def test_errors_of_runs_reach_the_reader(con: ra.Connection) -> None:
     assert isinstance(error.value, ra.RemoteArrowError) and "99" in str(error.value)
 
 
+def test_missing_columns_are_told_as_of_a_local_table(con: ra.Connection) -> None:
+    with pytest.raises(KeyError) as local:
+        T.select(["nothing"])
+    with pytest.raises(KeyError) as remote:
+        con.upload(T).to_table(["nothing"])
+    assert str(remote.value) == local.value.args[0]
+
+
 def test_file_in_no_folder_is_told_by_its_own_name(con: ra.Connection, tmp_path: Path) -> None:
     ds = con.upload(T)
     with pytest.raises(FileNotFoundError, match=r"no folder '.*/none' for 't\.csv'$"):

@@ -94,7 +94,7 @@ def test_versions_names_and_errors(con: ra.Connection) -> None:
     assert (second.id, second.version, ds.latest().num_rows) == (0, 2, 2)
     assert [v["rows"] for v in ds.versions()] == [3, 2]
     assert con.dataset("t", version=1).to_table().equals(T)
-    with pytest.raises(ra.Conflict):
+    with pytest.raises(ra.Conflict, match=r"^Flight 't' \(id 0\) is at version 2, not 1$"):
         ds.publish_as("t", if_exists="replace", if_version=1)
     with pytest.raises(pa.ArrowIndexError) as outside:
         ds.take([99])

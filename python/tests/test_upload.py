@@ -376,7 +376,7 @@ def test_what_is_no_table_is_told_so(con: ra.Connection, tmp_path: Path) -> None
         (pd.Series([1.0]), TypeError, "to_frame"),
         (np.zeros(3), TypeError, "ndarray is not a table"),
         ([{"a": 1}, {"a": 2}], TypeError, "for rows take pa.Table.from_pylist"),
-        (tmp_path / "latin.csv", ValueError, "not UTF-8.* give read_options=ReadOptions.encoding="),
+        (tmp_path / "latin.csv", ValueError, "not UTF-8, give its encoding: "),
         (tmp_path / "text.arrow", ValueError, "this is no Arrow data"),
     ):
         with pytest.raises(error, match=words):
