@@ -367,6 +367,7 @@ def test_watch_streams_events_from_a_sequence_number(
         (lambda c: act(c, "rename", b'{"id": 0}'), pa.ArrowInvalid, "to"),
         (lambda c: act(c, "rename", b'{"id": 0, "to": "#1"}'), pa.ArrowInvalid, "#1"),
         (lambda c: c.do_get(flight.Ticket(b"\xffwhat")), pa.ArrowException, None),
+        (lambda c: c.do_get(flight.Ticket(b"taxi")), pa.ArrowKeyError, "nor a command"),
         (lambda c: put(c, "taxi"), pa.ArrowException, "taxi"),
         (lambda c: put(c, "@taxi"), pa.ArrowInvalid, "@taxi"),
         (lambda c: put(c, "new\nline"), pa.ArrowInvalid, None),

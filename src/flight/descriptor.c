@@ -88,7 +88,9 @@ int ra_ticket_read(ra_str ticket, ra_target *out, ra_error *err) {
         return read_command(ticket, out, err);
     if (ticket.len != RA_TICKET_BYTES || ticket.data[0] != TICKET_MARK ||
         ticket.data[1] != TICKET_FORMAT)
-        RA_FAIL(err, FLIGHT_NOT_FOUND, "this ticket is not one of this server's");
+        RA_FAIL(err, FLIGHT_NOT_FOUND,
+                "this ticket is neither one of this server's nor a command "
+                "such as {\"from\": {\"name\": \"taxi\"}}");
     out->by = RA_NAMED_BY_TICKET;
     memcpy(out->uid, ticket.data + 2, sizeof out->uid);
     out->id = ra_load_i64(ticket.data + 18);
