@@ -130,7 +130,7 @@ def test_tables_fit_the_terminal(run: Run, con: ra.Connection, server: Server) -
             assert max(widths) <= columns and max(widths) > columns // 2
             assert ("more" in lines[0]) == (name == "many")
             if name == "many":  # fewer, but whole names
-                assert lines[0].startswith("column 0  column 1 ")
+                assert lines[0].startswith("column 0  ")
     aligned = [line.rstrip()[-1] for line in lines_of(run("head", "wide").stdout)]
     assert aligned == ["c", "1", "2"]
     starts = [display_width(line[:-1]) for line in lines_of(run("head", "wide").stdout)]
