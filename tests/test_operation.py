@@ -48,6 +48,18 @@ def test_each_change_has_one_audit_line(own_server: Server) -> None:
     assert lines[2].endswith('flight=0 version=1 name="u"')
 
 
+def test_failed_calls_tell_their_reason_in_the_access_log(own_server: Server) -> None:
+    with Remote(own_server.uri) as remote:
+        remote.upload(SMALL, "t")
+        with pytest.raises(KeyError):
+            remote.info(by_name("u"))
+    own_server.stop()
+    lines = [line for line in own_server.log.splitlines() if " access: " in line]
+    assert [re.sub(r".*( code=\w+).* flight=\S+", r"\1", line) for line in lines] == [
+        *(" code=OK", " code=NOT_FOUND reason=FLIGHT_NOT_FOUND"),
+    ]
+
+
 def test_names_cannot_forge_log_lines(make_server: MakeServer) -> None:
     server = make_server("--log-format", "json")
     with Remote(server.uri) as remote:

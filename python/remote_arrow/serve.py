@@ -32,7 +32,8 @@ def find_server() -> Path:
     for place in [*places, *([Path(on_path)] if on_path else [])]:
         if os.access(place, os.X_OK):
             return place
-    raise FileNotFoundError(f"no {_NAME} at {', '.join(map(str, places))} or on PATH")
+    where = f"at {named}" if named else "in this package, which is the client alone, or on PATH"
+    raise FileNotFoundError(f"no {_NAME} {where}: REMOTE_ARROW_SERVER may name one")
 
 
 class LocalServer(Closing):

@@ -72,5 +72,5 @@ def test_wrong_option_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     with pytest.raises(RuntimeError, match="exit code 2"):
         ra.serve(None, "--no-such-option")
     monkeypatch.setenv("REMOTE_ARROW_SERVER", str(tmp_path / "nothing"))
-    with pytest.raises(FileNotFoundError, match="nothing"):
+    with pytest.raises(FileNotFoundError, match="nothing: REMOTE_ARROW_SERVER may name one"):
         ra.serve()

@@ -57,7 +57,8 @@ struct ra_call {
     ra_headers response;
     ra_headers trailers;
     ra_code code;
-    int http_status;  // of a plain answer; 0: gRPC
+    ra_reason reason;  // when the code is an error's
+    int http_status;   // of a plain answer; 0: gRPC
     ra_deframer in;
     ra_bytes unread;   // received behind the messages that the method holds
     size_t unread_at;  // of it that is done with

@@ -34,11 +34,13 @@ static void log_access(const ra_call *call, ra_code code, int64_t now_ns) {
                call->id, call->connection->peer.name, RA_STR_ARG(path), call->http_status, ms);
         return;
     }
+    bool is_told = code != RA_OK && code == call->code;
     ra_log(RA_LOG_INFO, "access",
            "call id=%" PRIu64 " peer=%s method=%.*s code=%s ms=%.3f rows=%" PRId64 " bytes=%" PRId64
-           " flight=%" PRId64,
+           " flight=%" PRId64 "%s%s",
            call->id, call->connection->peer.name, RA_STR_ARG(path), ra_wire_code_name((int)code),
-           ms, call->account.rows, call->account.bytes, call->account.flight);
+           ms, call->account.rows, call->account.bytes, call->account.flight,
+           is_told ? " reason=" : "", is_told ? ra_reason_get(call->reason)->name : "");
 }
 
 static int64_t clamp(int64_t value, int64_t least, int64_t most) {

@@ -191,6 +191,7 @@ static void put_status(ra_call *call, const ra_error *err) {
         ra_connection_kill(call->connection);
     if (!err)
         return;
+    call->reason = err->reason;
     ra_bytes scratch;
     ra_bytes_init(&scratch, ERROR_JSON_BYTES);
     int rc = put_error_trailers(&call->trailers, err, &scratch, NULL);
