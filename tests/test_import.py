@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import time
@@ -409,6 +410,31 @@ def test_a_server_that_stops_gives_an_import_up(
     assert not worker.exists()
     server.start()
     wait_for_log(server, "'x.csv' is Flight 0, version 1: 1500000 rows")
+    assert list((large_csv / ".remote-arrow" / "tmp").iterdir()) == []
+
+
+def test_a_killed_server_imports_once(make_server: Callable[..., Server], large_csv: Path) -> None:
+    server = make_server(data_dir=large_csv)
+    for pause in (0.0, 0.1, 0.3, 0.6):
+        if names(server):
+            break
+        worker = wait_for_worker(server)
+        time.sleep(pause)
+        server.kill()
+        until = time.monotonic() + 5
+        while worker.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not worker.exists()
+        server.start()
+    until = time.monotonic() + 30
+    while not names(server) and time.monotonic() < until:
+        time.sleep(0.1)
+    two_scans(server)
+    assert names(server) == ["x"]
+    assert read(server, "x").num_rows == 1_500_000
+    with server.client() as client:
+        (versions,) = client.do_action(flight.Action("versions", b'{"name": "x"}'), OPTIONS)
+    assert len(json.loads(versions.body.to_pybytes())["versions"]) == 1
     assert list((large_csv / ".remote-arrow" / "tmp").iterdir()) == []
 
 
