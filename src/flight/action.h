@@ -85,7 +85,6 @@ RA_MUST int ra_action_equals(ra_call *call, ra_action_call *action, ra_error *er
 RA_MUST int ra_action_export(ra_call *call, ra_action_call *action, ra_error *err);
 RA_MUST int ra_action_backup(ra_call *call, ra_action_call *action, ra_error *err);
 RA_MUST int ra_action_save(ra_call *call, ra_action_call *action, ra_error *err);
-void ra_action_export_end(ra_action_call *action);
 RA_MUST int ra_action_server_info(ra_call *call, ra_action_call *action, ra_error *err);
 RA_MUST int ra_action_watch(ra_call *call, ra_action_call *action, ra_error *err);
 void ra_action_watch_output(ra_call *call, ra_action_call *action);

@@ -5,13 +5,12 @@
 #include <stdio.h>
 
 #include "base/os.h"
-#include "flight/action.h"
-#include "flight/client.h"
+#include "flight/action_job.h"
 #include "flight/descriptor.h"
 #include "sql/export.h"
 
 typedef struct {
-    ra_action_call *action;
+    ra_action_job job;
     ra_content *content;
     ra_export export;
     bool lossy;
@@ -21,10 +20,6 @@ typedef struct {
     char file[NAME_MAX + 1];
     char caller[RA_CALLER_BYTES];  // of save, for the audit log
     ra_export_result result;
-    ra_error err;
-    ra_turn turn;
-    ra_task task;
-    atomic_bool cancelled;
 } export_state;
 
 static void free_export(void *state) {
@@ -33,7 +28,8 @@ static void free_export(void *state) {
     ra_free(e);
 }
 
-static int answer(ra_call *call, const export_state *e, ra_error *err) {
+static int answer(ra_call *call, ra_action_job *job, ra_error *err) {
+    const export_state *e = (const export_state *)job;
     if (e->is_save) {
         char text[NAME_MAX + 64];
         snprintf(text, sizeof text, "Flight %" PRId64 " saved as %s", e->flight_id, e->export.file);
@@ -47,18 +43,6 @@ static int answer(ra_call *call, const export_state *e, ra_error *err) {
         err);
 }
 
-static void exported(ra_call *call, ra_post *post) {
-    ra_action_call *action = ra_action_of_post(post);
-    export_state *e = action->state;
-    ra_error err;
-    ra_turn_give(&e->turn);
-    if (call && e->err.code != RA_OK)
-        ra_call_finish(call, &e->err);
-    else if (call && answer(call, e, &err) != 0)
-        ra_call_finish(call, &err);
-    ra_action_unref(action);
-}
-
 static int change_flight(const export_state *e, ra_change_kind kind, ra_error *err) {
     ra_change change = {.change = kind,
                         .flight_id = e->flight_id,
@@ -67,46 +51,24 @@ static int change_flight(const export_state *e, ra_change_kind kind, ra_error *e
                         .if_version = -1,
                         .caller = ra_str_of(e->caller)};
     ra_change_result result = {0};
-    RA_TRY(ra_store_change_wait(e->action->app->store, &change, &result, err));
+    RA_TRY(ra_store_change_wait(e->job.action->app->store, &change, &result, err));
     ra_flight_unref(result.flight);
     ra_version_unref(result.version);
     return 0;
 }
 
 // A file that cannot be written leaves the Flight named and kept: the call says why.
-static int work(export_state *e, ra_error *err) {
-    RA_TRY(ra_store_check_writable(e->action->app->store, err));
-    RA_TRY(
-        ra_store_check_disk(e->action->app->store, 0, err));  // how long a file will be is unknown
+static int work(ra_action_job *job, ra_error *err) {
+    export_state *e = (export_state *)job;
+    ra_store *store = job->action->app->store;
+    RA_TRY(ra_store_check_writable(store, err));
+    RA_TRY(ra_store_check_disk(store, 0, err));  // how long a file will be is unknown
     RA_TRY(ra_export_check_schema(e->content->schema, e->export.format, e->lossy, err));
     if (e->is_save) {
         RA_TRY(change_flight(e, RA_CHANGE_KEEP, err));
         RA_TRY(change_flight(e, RA_CHANGE_RENAME, err));
     }
     return ra_export_run(&e->export, &e->result, err);
-}
-
-static void run_export(ra_task *task) {
-    export_state *e = (export_state *)((char *)task - offsetof(export_state, task));
-    atomic_store(&e->action->run_ns, ra_os_now_ns());
-    if (work(e, &e->err) != 0)
-        ra_assert(e->err.code != RA_OK);
-    ra_action_post(e->action, exported);
-}
-
-static void start_export(export_state *e) {
-    ra_action_ref(e->action);
-    e->task.run = run_export;
-    ra_workers_submit(e->action->app->jobs, &e->task);
-}
-
-static void turn_came(ra_call *call, ra_post *post) {
-    export_state *e = (export_state *)((char *)post - offsetof(export_state, turn.post));
-    if (call)
-        start_export(e);
-    else
-        ra_turn_give(&e->turn);
-    ra_action_unref(e->action);
 }
 
 // The format: as named, else by the file's suffix.
@@ -175,30 +137,20 @@ static int new_state(ra_action_call *action, ra_flight *flight, ra_version *vers
     int rc = e ? ra_version_check_lost(flight, version, err)
                : ra_error_set(err, RA_REASON_OUT_OF_MEMORY, "no memory for a request");
     if (e) {
-        e->action = action;
+        e->job.work = work;
+        e->job.answer = answer;
         e->flight_id = flight->id;
         e->content = ra_content_ref(version->content);
         e->export.data_dir = action->app->data_dir;
         e->export.budget = action->app->budget;
         e->export.content = e->content;
-        e->export.cancelled = &e->cancelled;
-        ra_error_init(&e->err);
+        e->export.cancelled = &e->job.cancelled;
         action->state = e;
         action->free_state = free_export;
     }
     ra_flight_unref(flight);
     ra_version_unref(version);
     return rc;
-}
-
-static int take_turn(ra_call *call, export_state *e, ra_error *err) {
-    bool now;
-    RA_TRY(ra_turn_take(call, &e->turn, turn_came, &now, err));
-    if (now)
-        start_export(e);
-    else
-        ra_action_ref(e->action);
-    return 0;
 }
 
 int ra_action_export(ra_call *call, ra_action_call *action, ra_error *err) {
@@ -210,7 +162,7 @@ int ra_action_export(ra_call *call, ra_action_call *action, ra_error *err) {
     RA_TRY(ra_action_find_flight(action, keys, &flight, &version, err));
     RA_TRY(new_state(action, flight, version, &e, err));
     RA_TRY(read_export(e, action->json, err));
-    return take_turn(call, e, err);
+    return ra_action_job_start(call, action, &e->job, err);
 }
 
 int ra_action_save(ra_call *call, ra_action_call *action, ra_error *err) {
@@ -223,14 +175,5 @@ int ra_action_save(ra_call *call, ra_action_call *action, ra_error *err) {
     char buffer[RA_CALLER_BYTES];
     ra_str caller = ra_app_caller(call, buffer);
     snprintf(e->caller, sizeof e->caller, "%.*s", RA_STR_ARG(caller));
-    return take_turn(call, e, err);
-}
-
-void ra_action_export_end(ra_action_call *action) {
-    export_state *e = action->state;
-    if (!e)
-        return;
-    atomic_store(&e->cancelled, true);
-    if (ra_turn_leave(&e->turn))
-        ra_action_unref(action);
+    return ra_action_job_start(call, action, &e->job, err);
 }
