@@ -198,7 +198,11 @@ def test_what_a_crash_left_is_all_right_and_stays_as_it_is(own_server: Server) -
 
 def test_what_cannot_be_checked_is_told(own_server: Server, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    reasons = {own_server.data_dir: "in use", tmp_path / "empty": "", tmp_path / "nowhere": ""}
+    reasons = {
+        own_server.data_dir: "in use",
+        tmp_path / "empty": "holds no tables of a server",
+        tmp_path / "nowhere": "No such file",
+    }
     for folder, reason in reasons.items():
         ended = verify(folder)
         assert ended.returncode == 2

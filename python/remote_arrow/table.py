@@ -6,7 +6,7 @@ import functools
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -306,11 +306,14 @@ class RemoteTable(Reading, LocalAttributes):
             info = self._calls.client.get_flight_info(descriptor, self._calls.options())
         return RemoteTable(self._calls, info)
 
-    def append(self, more: Any, *, if_version: int | None = None) -> RemoteTable:
+    def append(
+        self, more: Any, *, if_version: int | None = None, **options: Unpack[SourceOptions]
+    ) -> RemoteTable:
         """Adds rows to the named Flight; the handle of its new version, this one stays as it is.
 
-        `more`: a handle of the same server, or what `Connection.upload` takes. Conflict when
-        `if_version` is not the newest version; ValueError when the Flight has no name.
+        `more`: a handle of the same server, or what `Connection.upload` takes, with its options:
+        `schema=ds.schema` converts. Conflict when `if_version` is not the newest version;
+        ValueError when the Flight has no name.
 
         >>> longer = ds.append(ds.slice(0, 1))
         >>> longer.num_rows, longer.version, ds.num_rows
@@ -321,8 +324,12 @@ class RemoteTable(Reading, LocalAttributes):
         if name is None:
             raise ValueError(f"Flight {self.id} has no name to append to: rename() first")
         if isinstance(more, RemoteTable) and more._calls.url == self._calls.url:
+            if options:
+                raise TypeError(f"a table on the server is not read: {', '.join(options)}")
             return more.publish_as(name, if_exists="append", if_version=if_version)
-        return uploaded(self._calls, more, name, if_exists="append", if_version=if_version)
+        return uploaded(
+            self._calls, more, name, if_exists="append", if_version=if_version, options=options
+        )
 
     def latest(self) -> RemoteTable:
         """The newest version of this Flight."""

@@ -162,6 +162,17 @@ def test_append_makes_the_next_version(con: ra.Connection) -> None:
         con.upload(T).append(T)
 
 
+def test_append_converts_when_told(con: ra.Connection, tmp_path: Path) -> None:
+    ds = con.upload(pa.table({"a": pa.array([3], pa.float32())}), "t")
+    (tmp_path / "t.csv").write_text("a\n1\n")
+    with pytest.raises(pa.ArrowInvalid, match="'a: float' in the first table, 'a: int64'"):
+        ds.append(tmp_path / "t.csv")
+    grown = ds.append(tmp_path / "t.csv", schema=ds.schema)
+    assert grown.schema == ds.schema and grown["a"].to_pylist() == [3, 1]
+    with pytest.raises(TypeError, match="schema"):
+        ds.append(grown, schema=ds.schema)
+
+
 def test_pipeline_is_one_run_and_one_flight(con: ra.Connection) -> None:
     ds = con.upload(T, "t")
     with ds.pipeline() as p:

@@ -231,8 +231,8 @@ static int find_folders(verify *v, const char *data_dir, ra_error *err) {
     snprintf(v->remote_dir, sizeof v->remote_dir, "%.*s/.remote-arrow", PATH_MAX - 32, absolute);
     snprintf(v->segments_dir, sizeof v->segments_dir, "%s/segments", v->remote_dir);
     if (access(v->segments_dir, R_OK | X_OK) != 0)
-        RA_FAIL(err, INVALID_ARGUMENT, "data directory %s: %s: %s", data_dir, v->segments_dir,
-                strerror(errno));
+        RA_FAIL(err, INVALID_ARGUMENT, "data directory %s holds no tables of a server: %s: %s",
+                data_dir, v->segments_dir, strerror(errno));
     v->store.data_dir = ra_strdup(absolute);
     if (!v->store.data_dir)
         RA_FAIL(err, OUT_OF_MEMORY, "no memory to open the data directory");
