@@ -160,6 +160,30 @@ def test_sighup_changes_the_tokens_and_no_call_is_dropped(
         assert remote.get(by_name("t")).equals(pa.concat_tables([SMALL, SMALL]))
 
 
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--token-file", "the tokens stay as they were: "),
+        ("--log-level-file", "the log level stays as it was: "),
+    ],
+)
+def test_a_pipe_for_a_file_is_not_waited_for(
+    make_server: MakeServer, tmp_path: Path, option: str, words: str
+) -> None:
+    """Nobody may ever write to it; the server would not even end on SIGTERM."""
+    path = tmp_path / "file"
+    path.write_text("warning\n")
+    server = make_server(option, str(path))
+    path.unlink()
+    os.mkfifo(path)
+    os.kill(server.pid, signal.SIGHUP)
+    until = time.monotonic() + 10
+    while words not in server.log:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    server.stop()
+
+
 @pytest.mark.parametrize("broken", ["", "# only a comment\n", None, "x" * (1 << 20) + "\n"])
 def test_broken_token_file_keeps_the_old_tokens(
     make_server: MakeServer, tmp_path: Path, broken: str | None

@@ -29,7 +29,8 @@ static int find_level(const ra_options *options, int64_t *level, ra_error *err) 
     if (!path[0] || access(path, F_OK) != 0)
         return 0;
     int fd;
-    RA_TRY(ra_os_open(path, O_RDONLY, 0, &fd, err));
+    // Opening a pipe would wait for a writer.
+    RA_TRY(ra_os_open(path, O_RDONLY | O_NONBLOCK, 0, &fd, err));
     int rc = read_level(fd, path, level, err);
     ra_os_close(fd);
     return rc;

@@ -43,7 +43,8 @@ static int read_file(ra_auth *auth, int fd, const char *path, ra_error *err) {
 
 static int read_tokens(ra_auth *auth, const char *path, ra_error *err) {
     int fd;
-    RA_TRY(ra_os_open(path, O_RDONLY, 0, &fd, err));
+    // Opening a pipe would wait for a writer.
+    RA_TRY(ra_os_open(path, O_RDONLY | O_NONBLOCK, 0, &fd, err));
     int rc = read_file(auth, fd, path, err);
     ra_os_close(fd);
     RA_TRY(rc);
