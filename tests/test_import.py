@@ -506,6 +506,28 @@ def test_a_file_of_a_strange_name_is_one_line(own_server: Server, name: str) -> 
     assert names(own_server) == []
 
 
+def nested_lists(depth: int) -> pa.Table:
+    kind, value = pa.int8(), [1, None]
+    for _ in range(depth):
+        kind, value = pa.list_(kind), [value]
+    return pa.table({"nested": pa.array(value, kind)})
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return sink.getvalue().to_pybytes()
+
+
+def test_lists_within_lists(own_server: Server) -> None:
+    """DuckDB takes twice as long for each level; what would hold up all imports is refused."""
+    put_bytes(own_server.data_dir / "a.parquet", parquet_bytes(nested_lists(30)))
+    put_bytes(own_server.data_dir / "b.parquet", parquet_bytes(nested_lists(16)))
+    wait_for_log(own_server, "'b.parquet' is Flight 0")
+    assert read(own_server, "b").to_pydict() == nested_lists(16).to_pydict()
+    assert "'a.parquet' was not imported: column 'nested': lists nested more than" in own_server.log
+
+
 class PlainServer(Server):
     """A server that may not read what its mode forbids, though root runs the tests."""
 
