@@ -51,8 +51,9 @@ def open_source(source: Any, options: SourceOptions) -> Iterator[Source]:
     """The batches of a source, in bounded memory where the source allows it.
 
     FileNotFoundError, ValueError for a file of an unknown kind or for parts of different schemas,
-    TypeError for what is no table; reading raises what pyarrow raises.
+    TypeError for what is no table or no option; reading raises what pyarrow raises.
     """
+    _check_options(options)
     schema = options.get("schema")
     with ExitStack() as stack:
         if isinstance(source, str | os.PathLike):
@@ -82,6 +83,14 @@ def open_source(source: Any, options: SourceOptions) -> Iterator[Source]:
         else:
             raise TypeError(f"{type(source).__name__} is not a table")
         yield opened if schema is None else _cast(opened, schema)
+
+
+def _check_options(options: SourceOptions) -> None:
+    known = SourceOptions.__annotations__
+    for name in options:
+        if name not in known:
+            words = f"{name!r} is no option of an upload; there are {', '.join(known)}"
+            raise TypeError(f"{words}, such as parse_options=pyarrow.csv.ParseOptions(delimiter=…)")
 
 
 def _open_path(path: str, options: SourceOptions) -> Any:

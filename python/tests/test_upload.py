@@ -381,6 +381,8 @@ def test_what_is_no_table_is_told_so(con: ra.Connection, tmp_path: Path) -> None
     ):
         with pytest.raises(error, match=words):
             con.upload(source, "t")
+    with pytest.raises(TypeError, match="'delimiter' is no option of an upload; there are schema,"):
+        con.upload(T, "t", delimiter=";")  # type: ignore[call-arg]
     assert con.flights() == []
     read = pyarrow.csv.ReadOptions(encoding="latin-1")
     assert con.upload(tmp_path / "latin.csv", read_options=read).column_names == ["n\xe4me"]
