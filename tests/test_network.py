@@ -250,9 +250,9 @@ def running(
 ) -> Iterator[dict[str, Future[str]]]:
     """The chosen scenarios, all begun at once, as they mostly wait; each on a wire of its own."""
 
-    def run(name: str) -> str:
+    def run(name: str, folder: Path) -> str:
         work, what = SCENARIOS[name]
-        with far_server(tmp_path_factory.mktemp("far")) as far:
+        with far_server(folder) as far:
             return work(far, what)
 
     chosen = [
@@ -260,8 +260,10 @@ def running(
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.originalname == test_scenario.__name__
     ]
+    # Not by the threads, which pytest's counting of folders does not bear.
+    folders = {name: tmp_path_factory.mktemp("far") for name in chosen}
     with ThreadPoolExecutor(len(chosen)) as pool:
-        yield {name: pool.submit(run, name) for name in chosen}
+        yield {name: pool.submit(run, name, folders[name]) for name in chosen}
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

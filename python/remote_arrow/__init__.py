@@ -29,7 +29,7 @@ from remote_arrow.pipeline import Planned
 from remote_arrow.progress import Progress
 from remote_arrow.scratch import Scratch
 from remote_arrow.serve import LocalServer, serve
-from remote_arrow.table import RemoteTable
+from remote_arrow.table import RemoteTable, concat_tables
 
 if TYPE_CHECKING:
     from remote_arrow import aio
@@ -55,6 +55,7 @@ __all__ = [
     "ServerUnavailable",
     "Unauthenticated",
     "aio",
+    "concat_tables",
     "connect",
     "options",
     "serve",

@@ -34,13 +34,16 @@ class Download:
         """All batches in order, once. Leaving off early ends the call on the server."""
         n_breaks = 0
         while True:
+            ticket = self._ticket_at(self._n_seen)
+            is_run = self._is_long and ticket.ticket.startswith(b"{")
+            stream = self._begin_run(ticket) if is_run else self._begin(ticket)
             try:
-                for batch in self._batches():
+                for batch in stream:
                     n_breaks = 0
                     self._n_seen += batch.num_rows
                     yield batch
                 return
-            except flight.FlightUnavailableError:
+            except flight.FlightUnavailableError:  # in the middle: it goes on where it was
                 n_breaks += 1
                 if n_breaks == _MAX_BREAKS:
                     raise
@@ -55,31 +58,35 @@ class Download:
                 check(n_bytes)
         return pa.Table.from_batches(batches, self._schema)
 
-    def _batches(self) -> Iterator[pa.RecordBatch]:
-        """The batches from where the last one broke, until this one breaks."""
-        ticket = self._ticket_at(self._n_seen)
-        exchange = None
-        if self._is_long and ticket.ticket.startswith(b"{"):
-            exchange = interruptible(lambda: self._calls.read(lambda: self._run(ticket)))
-            reader = exchange.reader
-        else:
-            reader = self._calls.read(lambda: self._calls.get(ticket))
+    def _begin(self, ticket: flight.Ticket) -> Iterator[pa.RecordBatch]:
+        def begin() -> flight.FlightStreamReader:
+            reader = self._calls.get(ticket)
+            self._schema = reader.schema  # that it comes tells that the server is there
+            return reader
+
+        reader = self._calls.read(begin)
+        return self._batches_of(reader, lambda: None, reader.cancel)
+
+    def _begin_run(self, ticket: flight.Ticket) -> Iterator[pa.RecordBatch]:
+        exchange = interruptible(lambda: self._calls.read(lambda: self._run(ticket)))
+        self._schema = exchange.reader.schema
+        return self._batches_of(exchange.reader, exchange.end, exchange.close)
+
+    def _batches_of(
+        self, reader: flight.FlightStreamReader, end: Callable[[], None], close: Callable[[], None]
+    ) -> Iterator[pa.RecordBatch]:
+        """The batches until it breaks."""
         try:
-            self._schema = reader.schema
             while True:
                 with self._calls.translated(), cancellable(reader.cancel):
                     try:
                         batch = reader.read_chunk().data
                     except StopIteration:
-                        if exchange is not None:
-                            exchange.end()
+                        end()
                         return
                 yield batch
         finally:
-            if exchange is None:
-                reader.cancel()
-            else:
-                exchange.close()
+            close()
 
     def _run(self, ticket: flight.Ticket) -> Exchange:
         exchange = self._calls.exchange(ticket.ticket, bounded=False)

@@ -430,6 +430,29 @@ def run(calls: Calls, command: str, may_be_long: bool) -> RemoteTable:
     return RemoteTable(calls, calls.info(flight.FlightDescriptor.for_command(command)))
 
 
+def concat_tables(tables: Iterable[RemoteTable]) -> RemoteTable:
+    """The rows of all tables, one after the other, as one more Flight; names and types must be
+    equal, the first one's metadata stays. As pyarrow.concat_tables, for handles of one server.
+
+    Raises ValueError without a table or for handles of several servers, TypeError for what is no
+    handle: upload it first.
+
+    >>> ra.concat_tables([ds, ds.slice(0, 1)]).num_rows
+    4
+    """
+    handles = list(tables)
+    if not handles:
+        raise ValueError("concat_tables needs at least one table")
+    first, *others = handles
+    for table in handles:
+        if not isinstance(table, RemoteTable):
+            raise TypeError(f"concat_tables takes handles, not {type(table).__name__}: upload it")
+        if table._calls.url != first._calls.url:
+            raise ValueError("the tables are on several servers")
+    commands = [json.loads(table._command([])) for table in others]
+    return first._run("concat", {"tables": commands}) if commands else first
+
+
 def uploaded(
     calls: Calls,
     source: Any,

@@ -327,3 +327,17 @@ def test_connections_pickle_without_their_token(
     with pickle.loads(pickled) as again:
         assert again.flights() == [] and again._calls.timeout_s == 7
     guarded.stop()
+
+
+def test_concat_tables_of_handles(con: ra.Connection) -> None:
+    table = pa.table({"a": [1, 2, None]})
+    ds = con.upload(table)
+    joined = ra.concat_tables(iter([ds, ds.slice(1), ds]))
+    assert joined.to_table().equals(pa.concat_tables([table, table.slice(1), table]))
+    assert ra.concat_tables([ds]).num_rows == 3
+    with pytest.raises(ValueError, match="at least one"):
+        ra.concat_tables([])
+    with pytest.raises(TypeError, match="not Table"):
+        ra.concat_tables([ds, table])
+    with pytest.raises(pa.ArrowInvalid):
+        ra.concat_tables([ds, con.upload(pa.table({"b": [1]}))])
