@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pyarrow as pa
 import pyarrow.flight as flight
 import pytest
@@ -80,6 +82,25 @@ def test_many_appends_keep_order(own_remote: Remote) -> None:
         own_remote.upload(pa.table({"i": [i, i]}), "t", if_exists="append")
     assert own_remote.get(by_name("t"))["i"].to_pylist() == [i // 2 for i in range(200)]
     assert own_remote.about(by_name("t"))["version"] == 100
+
+
+def test_appends_whose_dictionaries_do_not_fit_together_come_to_rest(own_server: Server) -> None:
+    """They cannot be merged: an index type of a byte has no room for the values of two."""
+    kind = pa.dictionary(pa.int8(), pa.string())
+    tables = [
+        pa.table({"d": pa.array([f"{i}-{k}" for k in range(100)]).cast(kind)}) for i in range(80)
+    ]
+    with Remote(own_server.uri) as remote:
+        for table in tables:
+            remote.upload(table, "t", if_exists="append")
+        time.sleep(1)
+        before = own_server.cpu_seconds()
+        time.sleep(1)
+        assert own_server.cpu_seconds() - before < 0.5
+        assert remote.get(by_name("t")).equals(pa.concat_tables(tables))
+    started = time.monotonic()
+    own_server.stop()
+    assert time.monotonic() - started < 10
 
 
 def test_reuse_gives_the_flight_when_the_content_is_the_same(own_remote: Remote) -> None:

@@ -101,6 +101,10 @@ static void consider_compaction(ra_catalog *catalog, ra_flight *flight, ra_versi
 static void compaction_done(void *context, ra_change_result *result) {
     ra_catalog *catalog = context;
     catalog->compacting = false;
+    bool is_vain =
+        result->err.code == RA_OK ? result->reused : result->err.reason == RA_REASON_LIMIT;
+    if (is_vain)
+        catalog->vain[catalog->n_vain++ % RA_VAIN_COMPACTIONS] = catalog->compaction;
     if (result->err.code != RA_OK)
         ra_log(RA_LOG_WARNING, "store", "the parts of a table were not merged: %s",
                result->err.message);
@@ -110,9 +114,21 @@ static void compaction_done(void *context, ra_change_result *result) {
     ra_version_unref(result->version);
 }
 
+// What could not be merged is tried again when there are twice as many parts: else each append
+// would write them all anew.
+static bool was_in_vain(const ra_catalog *catalog, int64_t flight_id, int n_parts) {
+    for (int i = 0; i < RA_VAIN_COMPACTIONS; i++) {
+        const ra_compaction_try *vain = &catalog->vain[i];
+        if (vain->flight_id == flight_id && n_parts >= vain->n_parts && n_parts / 2 < vain->n_parts)
+            return true;
+    }
+    return false;
+}
+
 static void consider_compaction(ra_catalog *catalog, ra_flight *flight, ra_version *version) {
     int first;
     if (catalog->compacting || ra_version_is_failed(version) ||
+        was_in_vain(catalog, flight->id, version->content->n_parts) ||
         !ra_compaction_find(version->content, &first))
         return;
     ra_change change = {.change = RA_CHANGE_COMPACT,
@@ -120,6 +136,7 @@ static void consider_compaction(ra_catalog *catalog, ra_flight *flight, ra_versi
                         .kind = flight->kind,
                         .content = version->content};
     catalog->compacting = true;
+    catalog->compaction = (ra_compaction_try){flight->id, version->content->n_parts};
     ask_myself(catalog, &change, compaction_done);
 }
 

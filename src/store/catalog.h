@@ -55,6 +55,14 @@ struct ra_snapshot {
     struct ra_snapshot *next;  // among those that wait to be freed
 };
 
+enum { RA_VAIN_COMPACTIONS = 32 };
+
+// A table of so many parts that was, or is, to be compacted.
+typedef struct {
+    int64_t flight_id;
+    int n_parts;
+} ra_compaction_try;
+
 struct ra_catalog {
     ra_store *store;
     pthread_t thread;
@@ -86,6 +94,9 @@ struct ra_catalog {
     int64_t expiry_due_ns;   // when expired results are to be looked for; INT64_MAX = never
     int64_t next_expiry_id;  // the Flight to go on with
     bool compacting;         // a compaction is on its way; one at a time
+    ra_compaction_try compaction;
+    ra_compaction_try vain[RA_VAIN_COMPACTIONS];  // the last ones, from `n_vain` on in a ring
+    unsigned n_vain;
 };
 
 // Opens the catalog of `store`: checks its format, recovers, loads all Flights; then starts the

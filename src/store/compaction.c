@@ -137,6 +137,11 @@ static int put_content(ra_transaction *t, ra_request *request, const ra_flight *
     return rc;
 }
 
+// Hardly fewer parts: the next attempt would find as many again, and so for ever.
+static bool is_in_vain(int n_before, int n_after) {
+    return n_after > n_before - n_before / 4;
+}
+
 int ra_compaction_commit(ra_transaction *t, ra_request *request, ra_error *err) {
     const ra_content *before = request->change.content;
     const ra_flight *flight = ra_id_tree_get(&t->state.flights, request->change.flight_id);
@@ -144,11 +149,15 @@ int ra_compaction_commit(ra_transaction *t, ra_request *request, ra_error *err) 
         request->result.reused = true;
         return 0;
     }
-    if (flight->kind == RA_KIND_DATASET)
-        RA_TRY(ra_change_sync(t, request->merged, err));
     int first;
     bool found = ra_compaction_find(before, &first);
     ra_assert(found);
+    if (is_in_vain(before->n_parts - first, request->merged->n_parts)) {
+        request->result.reused = true;
+        return 0;
+    }
+    if (flight->kind == RA_KIND_DATASET)
+        RA_TRY(ra_change_sync(t, request->merged, err));
     ra_content *compact;
     RA_TRY(replace_parts(ra_flight_newest(flight)->content, first, before->n_parts, request->merged,
                          &compact, err));

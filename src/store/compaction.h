@@ -19,7 +19,8 @@ bool ra_compaction_find(const ra_content *content, int *first);
 // OUT_OF_MEMORY. Not on the catalog thread.
 RA_MUST int ra_compaction_work(ra_request *request, ra_error *err);
 
-// Puts request->merged in the place of the parts, if the Flight's newest version still has them;
+// Puts request->merged in the place of the parts, if the Flight's newest version still has them and
+// it has fewer by a quarter, unlike with dictionaries that do not fit their index type together;
 // else the result is `reused`. Catalog thread.
 RA_MUST int ra_compaction_commit(ra_transaction *t, ra_request *request, ra_error *err);
 
