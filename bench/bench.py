@@ -13,11 +13,9 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,7 +26,32 @@ import pyarrow.csv
 import pyarrow.flight as flight
 import pyarrow.parquet
 
-from conditions import keep_client_memory, occupy_memory
+import package_cases  # noqa: F401 - its cases
+from conditions import keep_client_memory
+from harness import (
+    CASES,
+    CROWD_PROCESSES,
+    CROWD_SECONDS,
+    FEW_FLIGHTS,
+    FIXED_HEAP_BYTES,
+    LOAD_SECONDS,
+    MAKERS,
+    MANY_FLIGHTS,
+    QUICK,
+    ROUNDS,
+    ROWS,
+    SMALL_CALLS,
+    TABLE_BYTES,
+    UPLOAD_ROUNDS,
+    Bench,
+    call_times,
+    case,
+    drain,
+    random_batches,
+    read_all,
+    upload,
+    wide_table,
+)
 from measure import (
     HEADER,
     Goal,
@@ -41,131 +64,10 @@ from measure import (
     rate,
     timed,
 )
-from processes import CpuOf, Peer, build_tools, downloading, peak_heap, run_tool
+from processes import CpuOf, downloading, peak_heap, run_tool
 from remote import Json, Remote, by_command, by_id, by_name
-from remote_arrow import connect
 from serving import Server
 from side_by_side import WINDOW_S, gather
-
-QUICK = os.environ.get("RA_BENCH_QUICK") == "1"
-ROUNDS = 3 if QUICK else 11
-UPLOAD_ROUNDS = min(ROUNDS, 7)
-TABLE_BYTES = (32 if QUICK else 640) * 1_000_000
-SMALL_CALLS = 300 if QUICK else 3_000
-LOAD_SECONDS = 0.5 if QUICK else 3.0
-ROWS = 1_000_000 if QUICK else 10_000_000
-APPENDS, APPENDED_ROWS = (300 if QUICK else 10_000), 100
-FEW_FLIGHTS = 101
-MANY_FLIGHTS = (300, 600) if QUICK else (10_000, 100_000)
-MAKERS = 8  # connections that make them
-CROWD_SECONDS = 5.0 if QUICK else 60.0
-CROWD_PROCESSES = 4
-FIXED_HEAP_BYTES = 64_000_000
-
-
-class Bench:
-    """Our server, its peer, and clients of both."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.tools = folder / "tools"
-        self.tools.mkdir()
-        build_tools(self.tools)
-        self.servers: list[Server] = []
-        self.server = self.start("main", "--durability", "none")
-        self.peer = self.start_peer()
-        self.ours = Remote(self.server.uri)
-        self.theirs = Remote(self.peer.uri)
-
-    def start(self, name: str, *args: str) -> Server:
-        """One more server of ours, with a data directory of its own."""
-        log_path = self.folder / f"{name}.log"
-        self.servers.append(Server(*args, data_dir=self.folder / name, log_path=log_path))
-        return self.servers[-1]
-
-    def start_peer(self, *args: str) -> Peer:
-        """One more peer."""
-        log_path = self.folder / f"peer {len(self.servers)}.log"
-        self.servers.append(peer := Peer(*args, data_dir=self.folder, log_path=log_path))
-        return peer
-
-    def occupy_memory(self) -> None:
-        """Before what fills much fresh memory."""
-        if not QUICK:
-            occupy_memory(self.folder)
-
-    def stop(self) -> None:
-        """Ends all servers, which must end well."""
-        for server in self.servers:
-            server.stop()
-
-    def kill(self) -> None:
-        """Ends all servers that still run."""
-        for server in self.servers:
-            server.kill()
-
-    def upload_both(self, name: str, batches: list[pa.RecordBatch]) -> tuple[flight.Ticket, ...]:
-        """The same batches on both servers; the tickets, ours first."""
-        upload(self.ours.client, name, batches)
-        upload(self.theirs.client, name, batches)
-        return tuple(
-            client.get_flight_info(by_name(name)).endpoints[0].ticket
-            for client in (self.ours.client, self.theirs.client)
-        )
-
-    def delete_both(self, name: str) -> None:
-        """Frees what upload_both put there."""
-        for remote in (self.ours, self.theirs):
-            remote.action("delete", name=name)
-
-
-def random_batches(batch_bytes: int, total_bytes: int = TABLE_BYTES) -> list[pa.RecordBatch]:
-    """Batches of four numeric columns of distinct random values."""
-    rows = batch_bytes // 32
-    rng = np.random.default_rng(batch_bytes)
-    return [
-        pa.record_batch(
-            {
-                "a": rng.integers(0, 1 << 62, rows),
-                "b": rng.integers(0, 1 << 62, rows),
-                "x": rng.random(rows),
-                "y": rng.random(rows),
-            }
-        )
-        for _ in range(max(1, total_bytes // batch_bytes))
-    ]
-
-
-def upload(client: flight.FlightClient, name: str, batches: list[pa.RecordBatch]) -> None:
-    """DoPut under a path name."""
-    writer, _ = client.do_put(by_name(name), batches[0].schema)
-    with writer:
-        for batch in batches:
-            writer.write_batch(batch)
-
-
-def drain(client: flight.FlightClient, ticket: flight.Ticket) -> int:
-    """Reads all batches and lets each go; the rows."""
-    return sum(chunk.data.num_rows for chunk in client.do_get(ticket))
-
-
-def read_all(client: flight.FlightClient, ticket: flight.Ticket) -> int:
-    """Reads the whole table; the rows."""
-    return client.do_get(ticket).read_all().num_rows
-
-
-Case = Callable[[Bench], Iterator[Row]]
-CASES: dict[str, Case] = {}
-
-
-def case(name: str) -> Callable[[Case], Case]:
-    """Registers a measurement."""
-
-    def register(function: Case) -> Case:
-        CASES[name] = function
-        return function
-
-    return register
 
 
 def downloads(
@@ -332,92 +234,6 @@ def uploads_that_are_kept(bench: Bench) -> Iterator[Row]:
     yield Row("R7c", "DoPut, durable / not durable", *texts, turns.speedups(), at_least(0.7, 0.5))
 
 
-def call_times(work: Callable[[], object], n: int = SMALL_CALLS) -> list[float]:
-    """Seconds of each of n calls."""
-    return [timed(work) for _ in range(n)]
-
-
-@case("R21p")
-def upload_of_a_parquet_file(bench: Bench) -> Iterator[Row]:
-    """The Python package's upload of a file, against reading it by pyarrow and DoPut."""
-    path = bench.folder / "R21p.parquet"
-    table = wide_table(ROWS // 2, 1)
-    pyarrow.parquet.write_table(table, path)
-    server = bench.start("files", "--durability", "none")
-    bench.occupy_memory()
-    made: list[str] = []
-
-    def name() -> str:
-        made.append(f"R21p {len(made)}")
-        return made[-1]
-
-    with Remote(server.uri) as client, connect(server.uri) as con:
-        turns = Turns.of(
-            UPLOAD_ROUNDS,
-            lambda: timed(lambda: con.upload(path, name(), progress=False)),
-            lambda: timed(
-                lambda: upload(
-                    client.client, name(), pyarrow.parquet.read_table(path).to_batches()
-                )
-            ),
-        )
-        assert con[made[0]].to_table().equals(table)
-    server.stop()
-    path.unlink()
-    texts = rate(table.nbytes, turns.ours), rate(table.nbytes, turns.peer)
-    what = "upload of a Parquet file / read_table, DoPut"
-    yield Row("R21p", what, *texts, turns.speedups(), at_least(1.2, 0.9))
-
-
-WRITERS = {"csv": pyarrow.csv.write_csv, "parquet": pyarrow.parquet.write_table}
-READERS = {"csv": pyarrow.csv.read_csv, "parquet": pyarrow.parquet.read_table}
-FILE_GOALS = {"csv": at_least(1.0, 0.7), "parquet": at_least(1.2, 0.7)}
-
-
-@case("R21")
-def files_in_the_data_directory(bench: Bench) -> Iterator[Row]:
-    """Import, from the ready line to the listed Flight, against pyarrow's read into memory; export
-    against pyarrow's write of a table in memory.
-    """
-    table = wide_table(ROWS // 2, 1)
-    for kind, write in WRITERS.items():
-        name = f"files {kind}"
-        path = bench.folder / name / f"t.{kind}"
-        path.parent.mkdir()
-        write(table, path)
-        os.utime(path, (0, 0))  # not as one that may still be written
-
-        def load() -> float:
-            shutil.rmtree(path.parent / ".remote-arrow", ignore_errors=True)
-            server = bench.start(name, "--durability", "none")
-            with Remote(server.uri) as client:
-                seconds = timed(lambda: wait_until_listed(client))
-                assert client.get(by_name("t")).num_rows == table.num_rows
-            server.stop()
-            return seconds
-
-        turns = Turns.of(UPLOAD_ROUNDS, load, lambda: timed(lambda: READERS[kind](path)))
-        texts = rate(table.nbytes, turns.ours), rate(table.nbytes, turns.peer)
-        yield Row("R21", f"import of {kind} / read", *texts, turns.speedups(), FILE_GOALS[kind])
-        server = bench.start(name, "--durability", "none", "--import", "no")
-        with Remote(server.uri) as client:
-            asked = {"name": "t", "file": f"out.{kind}", "if_exists": "replace"}
-            turns = Turns.of(
-                UPLOAD_ROUNDS,
-                lambda: timed(lambda: client.action("export", **asked)),
-                lambda: timed(lambda: write(table, bench.folder / f"peer.{kind}")),
-            )
-        server.stop()
-        texts = rate(table.nbytes, turns.ours), rate(table.nbytes, turns.peer)
-        yield Row("R21", f"export of {kind} / write", *texts, turns.speedups(), FILE_GOALS[kind])
-
-
-def wait_until_listed(client: Remote) -> None:
-    """Returns when there is a Flight."""
-    while not client.flights():
-        time.sleep(0.002)
-
-
 @case("R8")
 def small_calls(bench: Bench) -> Iterator[Row]:
     """p50 of small calls against the peer; p99 beside a big download against idle."""
@@ -536,28 +352,6 @@ def peak_heap_of_operations(bench: Bench) -> Iterator[Row]:
         bench.ours.action("delete", name=name)
 
 
-def wide_table(rows: int, n_chunks: int) -> pa.Table:
-    """Five columns: two numbers, a string, a dictionary and a number with nulls, in chunks."""
-    rng = np.random.default_rng(9)
-    words = pa.array([f"word {i:06}" for i in range(100_000)])
-    kinds = pa.array([f"kind {i}" for i in range(1_000)])
-    batches = []
-    for size in np.diff(np.linspace(0, rows, n_chunks + 1).astype(int)):
-        kind = pa.DictionaryArray.from_arrays(
-            pa.array(rng.integers(0, 1_000, size), pa.int32()), kinds
-        )
-        nullable = pa.array(rng.integers(0, 1 << 40, size), mask=rng.random(size) < 0.01)
-        columns = {
-            "i": rng.integers(0, 1 << 60, size),
-            "f": rng.random(size),
-            "s": words.take(pa.array(rng.integers(0, len(words), size))),
-            "d": kind,
-            "n": nullable,
-        }
-        batches.append(pa.record_batch(columns))
-    return pa.Table.from_batches(batches)
-
-
 @case("R14")
 def take_of_few_rows(bench: Bench) -> Iterator[Row]:
     """take of 10 rows from 77 chunks, asked and downloaded, against local pyarrow."""
@@ -667,38 +461,6 @@ def growth_in_rows(bench: Bench) -> Iterator[Row]:
         yield Row("rows", what, *texts, [large / small], at_most(1.2, 1.5))
 
 
-@case("appends")
-def table_made_of_appends(bench: Bench) -> Iterator[Row]:
-    """Many small appends to one table, and its download against that of the same rows at once."""
-    rng = np.random.default_rng(5)
-    columns = {name: rng.integers(0, 1 << 60, APPENDS * APPENDED_ROWS) for name in "ab"}
-    whole = pa.table(columns)
-    client = bench.ours
-
-    def append(numbers: range) -> None:
-        for n in numbers:
-            piece = whole.slice(n * APPENDED_ROWS, APPENDED_ROWS)
-            client.upload(piece, "appended", if_exists="append")
-
-    tenth = APPENDS // 10
-    first = timed(lambda: append(range(tenth)))
-    append(range(tenth, 9 * tenth))
-    last = timed(lambda: append(range(9 * tenth, APPENDS)))
-    texts = [millis(seconds / tenth) for seconds in (last, first)]
-    what = f"append to {APPENDS - tenth:,} parts / to none"
-    yield Row("appends", what, *texts, [last / first], at_most(1.5, 2))
-    client.upload(whole, "at once")
-    assert client.get(by_name("appended")).equals(whole)
-    tickets = [client.info(by_name(name)).endpoints[0].ticket for name in ("appended", "at once")]
-    read = [lambda ticket=ticket: timed(lambda: drain(client.client, ticket)) for ticket in tickets]
-    turns = Turns.of(ROUNDS, *read)
-    texts = [millis(statistics.median(times)) for times in (turns.ours, turns.peer)]
-    what = f"DoGet of {APPENDS:,} appends / one upload"
-    yield Row("appends", what, *texts, turns.shares(), at_most(1.2, 1.3))
-    for name in ("appended", "at once"):
-        client.action("delete", name=name)
-
-
 def make_flights(uri: str, numbers: range) -> None:
     """Uploads a table of three rows for each number, over several connections."""
     batch = pa.record_batch({"n": [1, 2, 3]})
@@ -787,57 +549,6 @@ def small_calls_beside_a_crowd(bench: Bench) -> Iterator[Row]:
         text = f"p50 {statistics.median(seconds) * 1e3:.1f} ms"
         p99 = quantile(seconds, 0.99) * 1e3
         yield Row("beside", f"p99 of {name}, ms", text, "", [p99], None)
-
-
-@case("P1")
-def handles_beside_bare_calls(bench: Bench) -> Iterator[Row]:
-    """Calls of the Python package against the same calls by pyarrow.flight alone."""
-    bare = bench.ours.client
-    with connect(bench.server.uri) as con:
-        ds = con.upload(pa.table({"n": range(1000)}), "P1")
-
-        def command(**others: object) -> bytes:
-            step = {"slice": {"offset": 0, "length": 10}}
-            return json.dumps({"from": ds._from, "do": [step], **others}).encode()
-
-        def bare_run() -> flight.FlightInfo:
-            return bare.get_flight_info(flight.FlightDescriptor.for_command(command()))
-
-        def bare_read() -> pa.Table:
-            return bare.do_get(flight.Ticket(command(publish=False))).read_all()
-
-        calls: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
-            "a method of a handle": (lambda: ds.slice(0, 10), bare_run),
-            "a read of 10 rows": (lambda: ds.to_table(limit=10), bare_read),
-        }
-        n = SMALL_CALLS // ROUNDS
-        for name, (ours, peer) in calls.items():
-            turns = Turns.of(
-                ROUNDS,
-                lambda ours=ours: statistics.median(call_times(ours, n)),
-                lambda peer=peer: statistics.median(call_times(peer, n)),
-            )
-            texts = [millis(statistics.median(times)) for times in (turns.ours, turns.peer)]
-            yield Row("P1", f"p50 of {name} / bare", *texts, turns.shares(), at_most(1.2, 1.3))
-        bench.ours.action("delete", name="P1")
-
-
-@case("P2")
-def to_table_beside_read_all(bench: Bench) -> Iterator[Row]:
-    """A whole table by its handle against DoGet and read_all by pyarrow.flight alone."""
-    batches = random_batches(2_097_152, TABLE_BYTES * 8 // 5)
-    total = sum(batch.nbytes for batch in batches)
-    with connect(bench.server.uri) as con:
-        ds = con.upload(pa.RecordBatchReader.from_batches(batches[0].schema, batches), "P2")
-        ticket = bench.ours.info(by_name("P2")).endpoints[0].ticket
-        turns = Turns.of(
-            ROUNDS,
-            lambda: timed(ds.to_table),
-            lambda: timed(lambda: read_all(bench.ours.client, ticket)),
-        )
-        bench.ours.action("delete", name="P2")
-    texts = rate(total, turns.ours), rate(total, turns.peer)
-    yield Row("P2", "to_table / bare read_all", *texts, turns.speedups(), at_least(1, 0.95))
 
 
 def describe_machine() -> str:
