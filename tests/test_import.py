@@ -549,3 +549,15 @@ def test_a_file_that_may_not_be_read_is_one_line(data_dir: Path, tmp_path: Path)
     wait_for_log(server, "'x.arrow' is Flight 0, version 1: 1 rows")
     assert server.log.count("file 'x.arrow'") == 2
     server.stop()
+
+
+def test_large_message_is_charged_before_it_is_read(own_server: Server) -> None:
+    own_server.stop()
+    own_server.args = ("--memory-limit", "128M")
+    own_server.start()
+    size = 100 << 20
+    head = b"\xff\xff\xff\xff" + size.to_bytes(4, "little")
+    put_bytes(own_server.data_dir / "big.arrow", head + os.urandom(1 << 20) * (size >> 20))
+    wait_for_log(own_server, "'big.arrow' was not imported: memory limit of an import")
+    put_bytes(own_server.data_dir / "short.arrow", head + bytes(100))
+    wait_for_log(own_server, "'short.arrow' was not imported")

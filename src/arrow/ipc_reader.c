@@ -19,11 +19,8 @@ static int read_length(const ra_ipc_source *source, int32_t *out, ra_error *err)
     return 0;
 }
 
-// The next flatbuffer; none at the end. Memory grows with what has come.
-static int read_message(const ra_ipc_source *source, ra_bytes *out, ra_error *err) {
-    int32_t bytes;
-    ra_bytes_clear(out);
-    RA_TRY(read_length(source, &bytes, err));
+static int read_flatbuffer(const ra_ipc_source *source, int32_t bytes, ra_bytes *out,
+                           ra_error *err) {
     for (size_t left = (size_t)bytes, n; left > 0; left -= n) {
         n = left < PART_BYTES ? left : PART_BYTES;
         RA_TRY(ra_bytes_reserve(out, n, err));
@@ -33,20 +30,40 @@ static int read_message(const ra_ipc_source *source, ra_bytes *out, ra_error *er
     return 0;
 }
 
+// The next flatbuffer, charged until release_message; none at the end. Memory grows with what has
+// come.
+static int read_message(ra_ipc_reader *reader, ra_bytes *out, ra_error *err) {
+    int32_t bytes;
+    ra_bytes_init(out, MAX_MESSAGE_BYTES);
+    RA_TRY(read_length(&reader->source, &bytes, err));
+    if (reader->budget)
+        RA_TRY(ra_budget_charge(reader->budget, bytes, err));
+    int rc = read_flatbuffer(&reader->source, bytes, out, err);
+    if (rc != 0) {
+        ra_bytes_fini(out);
+        if (reader->budget)
+            ra_budget_release(reader->budget, bytes);
+    }
+    return rc;
+}
+
+static void release_message(ra_ipc_reader *reader, ra_bytes *message) {
+    if (reader->budget)
+        ra_budget_release(reader->budget, (int64_t)message->len);
+    ra_bytes_fini(message);
+}
+
 static ra_span span_of(const ra_bytes *bytes) {
     return (ra_span){bytes->data, (int64_t)bytes->len};
 }
 
 int ra_ipc_reader_open(ra_ipc_source source, ra_budget *budget, ra_ipc_reader *out, ra_error *err) {
     ra_bytes message;
-    ra_bytes_init(&message, MAX_MESSAGE_BYTES);
-    *out = (ra_ipc_reader){.source = source};
-    int rc = read_message(&source, &message, err);
-    if (rc == 0 && message.len == 0)
-        rc = ra_error_set(err, RA_REASON_MALFORMED_ARROW, "there is no schema");
-    if (rc == 0)
-        rc = ra_ipc_decoder_new(span_of(&message), budget, &out->decoder, err);
-    ra_bytes_fini(&message);
+    *out = (ra_ipc_reader){.source = source, .budget = budget};
+    RA_TRY(read_message(out, &message, err));
+    int rc = message.len > 0 ? ra_ipc_decoder_new(span_of(&message), budget, &out->decoder, err)
+                             : ra_error_set(err, RA_REASON_MALFORMED_ARROW, "there is no schema");
+    release_message(out, &message);
     return rc;
 }
 
@@ -71,15 +88,15 @@ static int read_body(ra_ipc_reader *reader, const ra_bytes *message, ra_batch **
 }
 
 int ra_ipc_reader_next(ra_ipc_reader *reader, ra_batch **out, ra_error *err) {
-    ra_bytes message;
-    ra_bytes_init(&message, MAX_MESSAGE_BYTES);
-    int rc = 0;
+    bool at_end = false;
     *out = NULL;
-    do {
-        rc = read_message(&reader->source, &message, err);
-        if (rc == 0 && message.len > 0)
-            rc = read_body(reader, &message, out, err);
-    } while (rc == 0 && message.len > 0 && !*out);
-    ra_bytes_fini(&message);
-    return rc;
+    while (!at_end && !*out) {
+        ra_bytes message;
+        RA_TRY(read_message(reader, &message, err));
+        at_end = message.len == 0;
+        int rc = at_end ? 0 : read_body(reader, &message, out, err);
+        release_message(reader, &message);
+        RA_TRY(rc);
+    }
+    return 0;
 }

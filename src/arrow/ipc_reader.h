@@ -16,10 +16,11 @@ typedef struct {
 
 typedef struct {
     ra_ipc_source source;
+    ra_budget *budget;
     ra_ipc_decoder *decoder;
 } ra_ipc_reader;
 
-// Reads the schema; the decoder charges `budget` (may be NULL). MALFORMED_ARROW, OUT_OF_MEMORY,
+// Reads the schema. Messages and what they are decoded to are charged to `budget` (may be NULL). MALFORMED_ARROW, OUT_OF_MEMORY,
 // what the source fails with; then there is nothing to free.
 RA_MUST int ra_ipc_reader_open(ra_ipc_source source, ra_budget *budget, ra_ipc_reader *out,
                                ra_error *err);
