@@ -105,37 +105,38 @@ static int read_mark(const ra_export *export, const char *path, ra_file_mark *ou
     return 0;
 }
 
-// A plain name in a folder that is open: no link or `..` can lead elsewhere (crash rule 7). The
-// file is remembered before it is there, so that it is not imported.
-static int put_in_place(const ra_export *export, int folder, const char *temporary,
+// The name is plain, so that the path cannot leave the folder (crash rule 7). The file is
+// remembered before it is there, so that it is not imported.
+static int put_in_place(const ra_export *export, const char *temporary, const char *final,
                         const ra_file_mark *mark, ra_error *err) {
     struct stat about;
     ra_change change = {
         .change = RA_CHANGE_FILE, .file_name = ra_str_of(export->file), .file = *mark};
     ra_change_result result = {0};
-    if (!export->replace && fstatat(folder, export->file, &about, AT_SYMLINK_NOFOLLOW) == 0)
+    if (!export->replace && lstat(final, &about) == 0)
         return fail_exists(export, err);
     RA_TRY(ra_store_change_wait(export->content->store, &change, &result, err));
-    if (renameat2(AT_FDCWD, temporary, folder, export->file,
-                  export->replace ? 0 : RENAME_NOREPLACE) == 0)
-        return 0;
-    if (errno == EEXIST)
+    if (export->replace)
+        return ra_os_rename(temporary, final, err);
+    ra_error why;
+    int rc = ra_os_rename_new(temporary, final, &why);
+    if (rc != 0 && why.reason == RA_REASON_INVALID_ARGUMENT)
         return fail_exists(export, err);
-    RA_FAIL(err, IO_ERROR, "the file '%s' cannot be put in place: %s", export->file,
-            strerror(errno));
+    if (rc != 0)
+        *err = why;
+    return rc;
 }
 
 // One at a time: of two exports of a name, what is remembered must be the one that is there.
 static int place(const ra_export *export, const char *temporary, ra_error *err) {
     static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
-    int folder;
+    char final[RA_SEGMENT_PATH_BYTES];
     ra_file_mark mark;
+    snprintf(final, sizeof final, "%s/%s", export->data_dir, export->file);
     RA_TRY(read_mark(export, temporary, &mark, err));
-    RA_TRY(ra_os_open(export->data_dir, O_RDONLY | O_DIRECTORY, 0, &folder, err));
     pthread_mutex_lock(&one_at_a_time);
-    int rc = put_in_place(export, folder, temporary, &mark, err);
+    int rc = put_in_place(export, temporary, final, &mark, err);
     pthread_mutex_unlock(&one_at_a_time);
-    ra_os_close(folder);
     return rc ? rc : ra_os_sync_dir(export->data_dir, err);
 }
 

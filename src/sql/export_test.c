@@ -91,7 +91,7 @@ static bool file_is_there(const testing_store *t) {
 static void test_a_file_that_fails_is_not_there(void **state) {
     testing_store *t = *state;
     ra_error err;
-    ra_os_call calls[] = {RA_OS_OPEN, RA_OS_WRITE, RA_OS_SYNC};
+    ra_os_call calls[] = {RA_OS_OPEN, RA_OS_WRITE, RA_OS_RENAME, RA_OS_SYNC};
     assert_int_equal(export_arrow(t, NULL, true, &err), RA_CANCELLED);
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
         assert_int_not_equal(export_arrow(t, &calls[i], false, &err), 0);

@@ -1,6 +1,7 @@
 #include "store/arrow_file.h"
 
 #include "arrow/slice.h"
+#include "base/checked.h"
 #include "base/os.h"
 #include "store/dictionaries.h"
 #include "store/internal.h"
@@ -89,8 +90,9 @@ static int write_unified(job *j, ra_error *err) {
         RA_FAIL(err, LIMIT, "%lld batches with several dictionaries are too many for one file",
                 (long long)content->n_batches);
     size_t n = (size_t)content->n_batches;
-    int64_t bytes = content->n_rows * (int64_t)sizeof(int64_t) * content->schema->n_dictionaries;
-    if (bytes > content->n_bytes)
+    // Of run ends there may be more rows than bytes.
+    int64_t row_bytes = (int64_t)sizeof(int64_t) * content->schema->n_dictionaries, bytes;
+    if (!ra_mul_i64(content->n_rows, row_bytes, &bytes) || bytes > content->n_bytes)
         bytes = content->n_bytes;
     RA_TRY(ra_budget_charge(content->store->options.budget, bytes, err));
     ra_batch **batches = ra_calloc(2 * n, sizeof *batches);
