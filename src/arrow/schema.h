@@ -143,6 +143,9 @@ RA_MUST int ra_schema_new(int n_fields, ra_schema **out, ra_error *err);
 // ids unique in 0…127) and numbers the dictionaries in pre-order. The schema is immutable
 // afterwards.
 RA_MUST int ra_schema_seal(ra_schema *schema, ra_error *err);
+// Ends the making of a schema whose fields were filled in with the result `rc`: seals it. When
+// either failed, the reference is gone.
+RA_MUST int ra_schema_end(ra_schema *schema, int rc, ra_error *err);
 
 // Deep copy of a field into the arena of a schema under construction.
 RA_MUST int ra_field_copy(ra_schema *into, const ra_field *from, ra_field *to, ra_error *err);

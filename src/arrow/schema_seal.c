@@ -142,3 +142,11 @@ int ra_schema_seal(ra_schema *schema, ra_error *err) {
     schema->n_dictionaries = state.n_dictionaries;
     return 0;
 }
+
+int ra_schema_end(ra_schema *schema, int rc, ra_error *err) {
+    if (rc == 0)
+        rc = ra_schema_seal(schema, err);
+    if (rc != 0)
+        ra_schema_unref(schema);
+    return rc;
+}

@@ -106,10 +106,7 @@ static int make_schema(ra_type_id type, ra_schema **out, ra_error *err) {
     (*out)->fields[0].name = RA_STR("");
     (*out)->fields[0].type = type;
     (*out)->fields[0].nullable = true;
-    int rc = ra_schema_seal(*out, err);
-    if (rc != 0)
-        ra_schema_unref(*out);
-    return rc;
+    return ra_schema_end(*out, 0, err);
 }
 
 static int read_list(ra_binder *b, json_t *list, ra_array_role role, ra_array_argument *argument,

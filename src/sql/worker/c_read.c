@@ -113,11 +113,7 @@ int ra_c_read_schema(const struct ArrowSchema *from, ra_schema **out, ra_error *
     int rc = 0;
     for (int i = 0; i < (*out)->n_fields && rc == 0; i++)
         rc = read_field(*out, from->children[i], &(*out)->fields[i], err);
-    if (rc == 0)
-        rc = ra_schema_seal(*out, err);
-    if (rc != 0)
-        ra_schema_unref(*out);
-    return rc;
+    return ra_schema_end(*out, rc, err);
 }
 
 static void release(void *owner) {

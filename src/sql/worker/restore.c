@@ -108,11 +108,7 @@ int ra_restore_schema(const ra_schema *from, const ra_schema *wanted, ra_schema 
     int rc = ra_metadata_copy(*out, &wanted->metadata, &(*out)->metadata, err);
     for (int i = 0; i < from->n_fields && rc == 0; i++)
         rc = merge(*out, &from->fields[i], &wanted->fields[i], true, &(*out)->fields[i], err);
-    if (rc == 0)
-        rc = ra_schema_seal(*out, err);
-    if (rc != 0)
-        ra_schema_unref(*out);
-    return rc;
+    return ra_schema_end(*out, rc, err);
 }
 
 typedef struct {

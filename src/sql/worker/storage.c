@@ -77,11 +77,7 @@ int ra_storage_schema(const ra_schema *schema, ra_schema **out, ra_error *err) {
         if (rc == 0)
             make_plain(&(*out)->fields[i]);
     }
-    if (rc == 0)
-        rc = ra_schema_seal(*out, err);
-    if (rc != 0)
-        ra_schema_unref(*out);
-    return rc;
+    return ra_schema_end(*out, rc, err);
 }
 
 typedef struct {
